@@ -1,0 +1,167 @@
+//! What the shell tells the core, and what the core asks of the shell. The only words the two have in common.
+//!
+//! Facts come in as [`Event`]s, decisions go out as [`Action`]s; a recorded list of events replays to the same actions.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::icmp::Icmp;
+use crate::kernel::{Applied, IfIndex, LookupQuestion, Metric, Network, RouteChange, Snapshot, Sysctl};
+use crate::moment::Moment;
+use crate::notice::Notice;
+use crate::settings::Settings;
+
+/// A provider's small number, 1 to 63: its routing table, its rules and later its mark are derived from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProviderId(pub u8);
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The kernel's state was read.
+    Kernel {
+        /// What was read.
+        snapshot: Snapshot,
+        /// The `sequence` of the last [`Action::Change`] carried out before reading; 0 if none was.
+        after: u64,
+        /// What became of that change list, once.
+        applied: Vec<Applied>,
+    },
+    /// An ICMP message came in on a provider's probe socket.
+    Icmp {
+        /// Whose socket.
+        provider: ProviderId,
+        /// Sender of the message.
+        source: IpAddr,
+        /// The message.
+        message: Icmp,
+        /// When the kernel received it.
+        at: Moment,
+    },
+    /// A probe could not be sent.
+    ProbeRefused {
+        /// Of which provider.
+        provider: ProviderId,
+        /// Which probe.
+        token: ProbeToken,
+        /// The operating system's words.
+        cause: String,
+    },
+    /// The answer to [`Action::CountReceived`].
+    Received {
+        /// Of which provider.
+        provider: ProviderId,
+        /// Packets since [`Action::WatchReceived`]; `None` if they could not be counted.
+        packets: Option<u32>,
+    },
+    /// A new, valid configuration.
+    Reload(Box<Settings>),
+    /// A configuration was refused; the old one stays. One line per problem.
+    ConfigError(Vec<String>),
+    /// Use this provider whatever the checks say, until unpinned. A name nobody has is ignored.
+    Pin(String),
+    /// Back to the configured pin, or none.
+    Unpin,
+    /// Check this provider (or all) now.
+    CheckNow(Option<String>),
+    /// Put everything back, then [`Action::Stopped`].
+    Stop,
+    /// The deadline told by `next_wakeup` has come.
+    Wakeup,
+}
+
+/// A wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send an ICMP echo request out of `device`.
+    Probe {
+        /// Whose socket.
+        provider: ProviderId,
+        /// The device to bind to; a socket bound to another one is replaced.
+        device: IfIndex,
+        /// What goes into the packet.
+        token: ProbeToken,
+        /// Where to.
+        target: IpAddr,
+    },
+    /// This provider is not probed any more: close its sockets.
+    CloseProber(ProviderId),
+    /// Begin to count what the provider's device receives from beyond `network` (PACKET_HOST, unicast, no ICMP unreachable).
+    WatchReceived {
+        /// Whose.
+        provider: ProviderId,
+        /// Its device.
+        device: IfIndex,
+        /// The connected network, whose own packets do not count.
+        network: Network,
+    },
+    /// Tell the count so far by [`Event::Received`].
+    CountReceived(ProviderId),
+    /// Count no more.
+    StopWatching(ProviderId),
+    /// Carry out `changes` in order, going on after a refusal, then read the kernel's state with `lookups` and tell it by [`Event::Kernel`].
+    Change {
+        /// Ever growing.
+        sequence: u64,
+        /// In order. May be empty: then only read.
+        changes: Vec<RouteChange>,
+        /// Questions to be answered in this and every further snapshot until the next `Change`.
+        lookups: Vec<LookupQuestion>,
+    },
+    /// Write the state file before anything that follows.
+    Save(State),
+    /// Something a person or a program wants to know.
+    Notice(Notice),
+    /// Everything of ours is out of the kernel: exit.
+    Stopped,
+}
+
+/// What identifies one probe on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProbeToken {
+    /// ICMP identifier; differs between providers and changes when a link was lost.
+    pub id: u16,
+    /// ICMP sequence number.
+    pub sequence: u16,
+    /// Random payload.
+    pub cookie: u64,
+}
+
+/// What must survive a crash of the daemon: `/var/run/failover/state.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Ids by provider name, so that tables keep their numbers.
+    pub ids: std::collections::BTreeMap<String, ProviderId>,
+    /// The runtime pin.
+    pub pin: Option<String>,
+    /// Sysctl values found before the first change.
+    pub sysctls: Vec<SavedSysctl>,
+    /// Foreign default routes that were moved, in that order.
+    pub moved: Vec<MovedRoute>,
+}
+
+/// A sysctl value found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedSysctl {
+    /// The device's name, for people.
+    pub device: String,
+    /// The device.
+    pub index: IfIndex,
+    /// Which.
+    pub key: Sysctl,
+    /// The value before us.
+    pub value: u32,
+}
+
+/// A foreign default route that was moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedRoute {
+    /// Of which provider.
+    pub id: ProviderId,
+    /// Its metric before.
+    pub metric: Metric,
+    /// Routes seen at one metric at the same time have the same number; the highest goes back.
+    pub round: u32,
+}

@@ -1,0 +1,318 @@
+//! The kernel's networking state as facts, and the changes that can be asked of it.
+//!
+//! The shell fills a [`Snapshot`] from netlink dumps; `uplink` and `route_plan` read it and answer with [`RouteChange`]s.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Marks routes and rules as ours (`RTA_PROTOCOL`, `FRA_PROTOCOL`); a number nobody has registered in iproute2's rt_protos.
+pub const PROTOCOL: u8 = 102;
+
+/// `RT_SCOPE_UNIVERSE` of linux/rtnetlink.h: behind a gateway.
+pub const SCOPE_UNIVERSE: u8 = 0;
+/// `RT_SCOPE_LINK` of linux/rtnetlink.h: directly on the device.
+pub const SCOPE_LINK: u8 = 253;
+/// `RTPROT_BOOT` of linux/rtnetlink.h: what `ip route add` writes when a person types it.
+pub const PROTOCOL_BOOT: u8 = 3;
+
+/// A device's index (`ifi_index`); a device that is made anew gets a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct IfIndex(pub u32);
+
+/// A route's metric (`RTA_PRIORITY`); lower wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Metric(pub u32);
+
+/// A routing table's number (`RTA_TABLE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TableId(pub u32);
+
+impl TableId {
+    /// `RT_TABLE_MAIN` of linux/rtnetlink.h.
+    pub const MAIN: Self = Self(254);
+}
+
+/// An ip rule's priority (`FRA_PRIORITY`); lower is asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RulePriority(pub u32);
+
+/// An address range: `192.168.1.0/24`. The address may have bits beyond the prefix; they do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network {
+    /// Any address of the range.
+    pub address: IpAddr,
+    /// Prefix length, at most 32 or 128.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// The range `address/prefix` with the bits beyond the prefix cleared; a prefix too long is cut to the address's own length.
+    pub fn new(address: IpAddr, prefix: u8) -> Self {
+        match address {
+            IpAddr::V4(v4) => {
+                let prefix = prefix.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                Self { address: IpAddr::V4((u32::from(v4) & mask).into()), prefix }
+            }
+            IpAddr::V6(v6) => {
+                let prefix = prefix.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                Self { address: IpAddr::V6((u128::from(v6) & mask).into()), prefix }
+            }
+        }
+    }
+
+    /// `0.0.0.0/0`.
+    pub const ANY_V4: Self = Self { address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), prefix: 0 };
+
+    /// Whether `address` lies in the range; never across families.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        address.is_ipv4() == self.address.is_ipv4()
+            && Self::new(address, self.prefix).address == Self::new(self.address, self.prefix).address
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// Everything about the kernel that decisions are made from, read at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// All devices.
+    pub links: Vec<Link>,
+    /// All IPv4 addresses, in the kernel's order (the first of a device is its primary one).
+    pub addresses: Vec<Address>,
+    /// IPv4 routes, in the kernel's order: the whole of table main, and those of protocol [`PROTOCOL`] in every table.
+    pub routes: Vec<Route>,
+    /// Rules of protocol [`PROTOCOL`].
+    pub rules: Vec<Rule>,
+    /// `net.ipv4.conf.all.rp_filter`.
+    pub all_rp_filter: u32,
+    /// The kernel's answers to the look-ups last asked for, in the order of the question.
+    pub lookups: Vec<Lookup>,
+}
+
+/// A network device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Index.
+    pub index: IfIndex,
+    /// Name.
+    pub name: String,
+    /// Administratively up (`IFF_UP`).
+    pub up: bool,
+    /// Has a carrier (`IFLA_CARRIER`, also that of the lower device where the kernel shows one in this namespace).
+    pub carrier: bool,
+    /// `IFF_POINTOPOINT`: needs no gateway.
+    pub point_to_point: bool,
+    /// `net.ipv4.conf.DEV.rp_filter`.
+    pub rp_filter: u32,
+    /// `net.ipv4.conf.DEV.ignore_routes_with_linkdown`.
+    pub ignore_linkdown: u32,
+}
+
+/// An address of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The device.
+    pub device: IfIndex,
+    /// The address itself (`IFA_LOCAL`).
+    pub address: IpAddr,
+    /// The other end or the connected network's address (`IFA_ADDRESS`); equals `address` on ordinary networks.
+    pub peer: IpAddr,
+    /// Prefix length of the connected network.
+    pub prefix: u8,
+    /// `RT_SCOPE_*`.
+    pub scope: u8,
+    /// `IFA_F_SECONDARY`.
+    pub secondary: bool,
+}
+
+impl Address {
+    /// The network reached directly through the device by this address.
+    pub fn network(&self) -> Network {
+        Network::new(self.peer, self.prefix)
+    }
+}
+
+/// What a route does with a packet (`rtm_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RouteKind {
+    /// Sends it on.
+    Unicast,
+    /// Answers with ICMP unreachable.
+    Unreachable,
+    /// Drops it.
+    Blackhole,
+    /// Answers with ICMP prohibited.
+    Prohibit,
+    /// Any other `RTN_*` number.
+    Other(u8),
+}
+
+/// How many next hops a route has, and where they are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NextHops {
+    /// One, in the route itself.
+    Single,
+    /// `RTA_MULTIPATH`.
+    Multipath,
+    /// `RTA_NH_ID`: a nexthop object.
+    Object,
+}
+
+/// A netlink attribute that we carry along without looking into it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RawAttribute {
+    /// Attribute type, with its flag bits.
+    pub kind: u16,
+    /// Payload.
+    pub value: Vec<u8>,
+}
+
+/// A route. The kernel's key is (destination, tos, metric, table).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    /// Table.
+    pub table: TableId,
+    /// Destination; prefix 0 is a default route.
+    pub destination: Network,
+    /// Metric.
+    pub metric: Metric,
+    /// `rtm_tos`.
+    pub tos: u8,
+    /// `rtm_protocol`: who made it.
+    pub protocol: u8,
+    /// `rtm_type`.
+    pub kind: RouteKind,
+    /// `rtm_scope`.
+    pub scope: u8,
+    /// Outgoing device (`RTA_OIF`).
+    pub device: Option<IfIndex>,
+    /// Next hop (`RTA_GATEWAY`, or `RTA_VIA` where its family differs).
+    pub gateway: Option<IpAddr>,
+    /// Preferred source address (`RTA_PREFSRC`).
+    pub source: Option<IpAddr>,
+    /// `RTNH_F_ONLINK`; the state flags (dead, linkdown...) are left out on purpose: they are not ours to write.
+    pub onlink: bool,
+    /// Where the next hops are.
+    pub next_hops: NextHops,
+    /// All other attributes (metrics, flow...), in order, as they are to be written again.
+    pub other: Vec<RawAttribute>,
+}
+
+impl Route {
+    /// Whether this is a default route that ordinary traffic in table main follows.
+    pub fn is_main_default(&self) -> bool {
+        self.table == TableId::MAIN && self.destination.prefix == 0 && self.tos == 0
+    }
+
+    /// Whether failoverd made it.
+    pub fn is_ours(&self) -> bool {
+        self.protocol == PROTOCOL
+    }
+}
+
+/// What an ip rule asks of a packet. Only what failoverd writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Selector {
+    /// `oif DEV`: sockets bound to the device. Devices are named in rules; the shell translates.
+    OutgoingDevice(IfIndex),
+    /// `from ADDRESS/PREFIX`.
+    Source(Network),
+}
+
+/// An ip rule of ours. One that the shell cannot express in these terms has `selector: None` and is only ever deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// Priority.
+    pub priority: RulePriority,
+    /// Selector; `None` when it is none of ours (an `oif` whose device is gone, say).
+    pub selector: Option<Selector>,
+    /// The table looked up.
+    pub table: TableId,
+    /// `suppress_prefixlength`.
+    pub suppress_prefix: Option<u32>,
+    /// The rule as the kernel wrote it, for deletion of what we cannot express; empty for rules to be added.
+    pub raw: Vec<u8>,
+}
+
+/// A question: where does a packet for `target` go if it must leave by `device`?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LookupQuestion {
+    /// `RTA_OIF`.
+    pub device: IfIndex,
+    /// `RTA_DST`.
+    pub target: IpAddr,
+}
+
+/// The kernel's answer (RTM_GETROUTE).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// What was asked.
+    pub question: LookupQuestion,
+    /// The route found, or the kernel's refusal in words.
+    pub answer: Result<LookupAnswer, String>,
+}
+
+/// A route that the kernel would use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookupAnswer {
+    /// Outgoing device.
+    pub device: Option<IfIndex>,
+    /// Next hop; `None`: the target is taken for a neighbour.
+    pub gateway: Option<IpAddr>,
+}
+
+/// Per-device settings of the kernel that failoverd changes (`IFLA_INET_CONF`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sysctl {
+    /// `IPV4_DEVCONF_RP_FILTER`.
+    RpFilter,
+    /// `IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN`.
+    IgnoreLinkdown,
+}
+
+/// One change of the kernel's state; each is carried out by one netlink message.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RouteChange {
+    /// `NLM_F_CREATE | NLM_F_REPLACE`: make it, or swap the next hop of the one at this metric.
+    Write(Route),
+    /// `NLM_F_CREATE | NLM_F_APPEND`: make it behind the others of the same metric.
+    Append(Route),
+    /// Delete by the whole key and next hop. ESRCH is success.
+    Delete(Route),
+    /// Add, EEXIST is success.
+    AddRule(Rule),
+    /// Delete. ENOENT is success.
+    DeleteRule(Rule),
+    /// Set a device's value.
+    SetSysctl {
+        /// The device.
+        device: IfIndex,
+        /// Which.
+        key: Sysctl,
+        /// The new value.
+        value: u32,
+    },
+}
+
+/// What became of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done.
+    Done,
+    /// Refused by the kernel, in words (`File exists (17)`), or not answered in time.
+    Refused(String),
+    /// A delete hit this other route (RTM_DELROUTE told): it must be put back.
+    DeletedOther(Box<Route>),
+}
+
+/// A change together with what became of it.
+pub type Applied = (RouteChange, Outcome);

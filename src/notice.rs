@@ -1,0 +1,94 @@
+//! What a person or a program is told as it happens: the log line, the ubus event, the notification.
+//!
+//! The core makes a [`Notice`]; its text is made here, once, and the shell only carries it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// What; the `action` of the ubus event. `None`: for the log alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<NoticeAction>,
+    /// The provider it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// A switch: the provider before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// A switch: the provider now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How loud.
+    #[serde(skip)]
+    pub level: Level,
+}
+
+/// How loud a notice is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Somebody must mend something.
+    Error,
+    /// Somebody may want to look.
+    Warning,
+    /// The ordinary course of things.
+    Info,
+    /// For whoever looks for a fault.
+    Debug,
+}
+
+/// The `action` of the ubus event `failover`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeAction {
+    /// Another provider is active.
+    Switch,
+    /// A provider became reliable.
+    Online,
+    /// A provider is unreliable, or has no link, address or gateway.
+    Offline,
+    /// A provider is reliable but bad.
+    Degraded,
+    /// The pin was set or taken away.
+    Pinned,
+    /// A configuration was refused.
+    ConfigError,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let provider = self.provider.as_deref().unwrap_or("failoverd");
+        let reason = self.reason.as_deref().unwrap_or("");
+        let because = |f: &mut fmt::Formatter<'_>| if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") };
+        match self.action {
+            Some(NoticeAction::Switch) => {
+                match (&self.from, &self.to) {
+                    (Some(from), Some(to)) => write!(f, "switched from {from} to {to}")?,
+                    (None, Some(to)) => write!(f, "{to} is active")?,
+                    (Some(from), None) => write!(f, "{from} is no longer active, and no other provider can be")?,
+                    (None, None) => write!(f, "no provider is active")?,
+                }
+                because(f)
+            }
+            Some(NoticeAction::Online) => write!(f, "{provider} online").and_then(|()| because(f)),
+            Some(NoticeAction::Offline) => write!(f, "{provider} offline").and_then(|()| because(f)),
+            Some(NoticeAction::Degraded) => write!(f, "{provider} degraded").and_then(|()| because(f)),
+            Some(NoticeAction::Pinned) => match &self.provider {
+                Some(provider) => write!(f, "pinned to {provider}").and_then(|()| because(f)),
+                None => write!(f, "unpinned").and_then(|()| because(f)),
+            },
+            Some(NoticeAction::ConfigError) => {
+                write!(f, "configuration refused, the old one stays").and_then(|()| because(f))
+            }
+            None => match &self.provider {
+                Some(provider) => write!(f, "{provider}: {reason}"),
+                None => write!(f, "{reason}"),
+            },
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What the configuration means: every value typed, in range and with its default.
+//!
+//! Made from a parsed UCI file by `settings::parse` (see `settings/`); read by every later step.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::kernel::{Metric, RulePriority, TableId};
+
+/// The whole of `/etc/config/failover`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `enabled`: with `false` failoverd takes everything of its own out of the kernel and waits.
+    pub enabled: bool,
+    /// `failback`: whether a better provider takes over again by itself.
+    pub failback: Failback,
+    /// `last_resort`: who is active when no provider is reliable.
+    pub last_resort: LastResort,
+    /// `pin`: the provider to use whatever the checks say. Names a provider of `providers`.
+    pub pin: Option<String>,
+    /// `start_metric`: the metric of the first slot, 1 to 100000.
+    pub start_metric: Metric,
+    /// `takeover`: whether foreign default routes on provider devices are moved out of the way.
+    pub takeover: bool,
+    /// `source_rules`: whether `from ADDRESS` rules are kept for reliable providers.
+    pub source_rules: bool,
+    /// `base_table`: provider tables are this plus the provider's id.
+    pub base_table: TableId,
+    /// `base_priority`: the first ip rule priority that is ours.
+    pub base_priority: RulePriority,
+    /// `mark_mask`: the bits of fwmark and ct mark that are ours, contiguous and at least six.
+    pub mark_mask: u32,
+    /// `flush_conntrack`: whether the connections of a provider that went down are forgotten.
+    pub flush_conntrack: bool,
+    /// `log_level`.
+    pub log_level: LogLevel,
+    /// `config provider` sections in file order, the disabled ones too.
+    pub providers: Vec<ProviderSettings>,
+    /// `config test` sections in file order; the built-in one if the file has none.
+    pub tests: Vec<TestSettings>,
+}
+
+/// One `config provider` section, with the check options of `settings` already merged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderSettings {
+    /// The section's name.
+    pub name: String,
+    /// `enabled`.
+    pub enabled: bool,
+    /// `description`, free text for people.
+    pub description: Option<String>,
+    /// `interface` or `device`.
+    pub source: UplinkSource,
+    /// `gateway`.
+    pub gateway: GatewaySetting,
+    /// `address`; `None`: the device's first address.
+    pub address: Option<IpAddr>,
+    /// `priority`: lower is preferred. Default: the position in the file, from 1.
+    pub priority: u32,
+    /// `weight`, 1 to 256, among providers of equal priority.
+    pub weight: u16,
+    /// `metered`.
+    pub metered: bool,
+    /// `test`: names of tests in `Settings::tests`, at least one.
+    pub tests: Vec<String>,
+    /// How this provider is checked.
+    pub check: CheckSettings,
+}
+
+/// Where a provider's device comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UplinkSource {
+    /// `option interface`: a netifd interface.
+    Interface(String),
+    /// `option device`: a plain network device.
+    Device(String),
+}
+
+/// `option gateway` of a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatewaySetting {
+    /// Omitted: learnt from the device's own default route.
+    Learnt,
+    /// `none`: a point-to-point device.
+    None,
+    /// A fixed address.
+    Address(IpAddr),
+}
+
+/// The check options; in `settings` for all providers, in a provider section for that one alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckSettings {
+    /// `interval`: from the start of a check of the active provider to the next, 50 ms to 1 h.
+    pub interval: Duration,
+    /// `standby_interval`: the same for the others; a metered provider's default is 60 s. Never shorter than `interval`'s lower bound.
+    pub standby_interval: Duration,
+    /// `timeout`: the longest wait for an answer on a line that is receiving.
+    pub timeout: Duration,
+    /// `min_timeout`: the shortest wait for an answer, at most `timeout`.
+    pub min_timeout: Duration,
+    /// `attempts`: further probes before a check fails, 0 to 100.
+    pub attempts: u32,
+    /// `attempt_interval`: between them.
+    pub attempt_interval: Duration,
+    /// `required`: tests that must succeed.
+    pub required: Required,
+    /// `history`: check results kept, 1 to 1000.
+    pub history: usize,
+    /// `max_failed`: more failures than this within `history` make a provider unreliable; `None`: off.
+    pub max_failed: Option<u32>,
+    /// `up`: successes in a row to become reliable, at least 1.
+    pub up: u32,
+    /// `down`: failed checks in a row to become unreliable, at least 1.
+    pub down: u32,
+    /// `failback_delay`: how long this provider must be reliable before it takes over again.
+    pub failback_delay: Duration,
+}
+
+/// `option required`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// Every test of the provider.
+    All,
+    /// This many, at least 1 and at most the number of the provider's tests.
+    Count(u32),
+}
+
+/// `option failback`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failback {
+    /// A better provider takes over once it has been reliable for `failback_delay`.
+    Auto,
+    /// Only a failure or a person moves traffic.
+    Manual,
+}
+
+/// `option last_resort`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastResort {
+    /// The active provider stays.
+    Keep,
+    /// The most preferred provider.
+    First,
+}
+
+/// `option log_level`, in the words of syslog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what must be mended.
+    Error,
+    /// And what may want attention.
+    Warning,
+    /// And every switch and change of state.
+    Info,
+    /// And every check.
+    Debug,
+}
+
+/// One `config test` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestSettings {
+    /// The section's name.
+    pub name: String,
+    /// `type`, with what belongs to it.
+    pub kind: TestKind,
+    /// `target`, at least one, in file order.
+    pub targets: Vec<IpAddr>,
+}
+
+/// `option type` of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TestKind {
+    /// ICMP echo (RFC 792).
+    Ping,
+}

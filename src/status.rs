@@ -1,0 +1,140 @@
+//! What failoverd knows, as ubus, the command line and LuCI show it. Made by `Core::status`; field names are the ubus API.
+//!
+//! Times are whole seconds ago, latencies milliseconds; what is not known is absent.
+
+use serde::{Deserialize, Serialize};
+
+/// The reply of ubus `failover status`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// failoverd's version.
+    pub version: String,
+    /// `option enabled`.
+    pub enabled: bool,
+    /// Seconds since the daemon started.
+    pub uptime: u64,
+    /// The active provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
+    /// Seconds since it became active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active_since: Option<u64>,
+    /// No provider is reliable: the active one is used without proof.
+    pub unverified: bool,
+    /// The pinned provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
+    /// Where the pin comes from: `runtime` or `config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin_source: Option<String>,
+    /// Switches since the daemon started.
+    pub switches: u64,
+    /// Sentences about what a person should look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Other programs' default routes that go before ours and are left alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overridden_by: Vec<String>,
+    /// Problems of a configuration that was refused; the one before it is in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_errors: Vec<String>,
+    /// Every provider, in the order of preference of the moment: the slots' order.
+    pub providers: Vec<ProviderStatus>,
+}
+
+/// One provider of [`Status`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ProviderStatus {
+    /// Name.
+    pub name: String,
+    /// `option description`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// `unresolved`, `no_carrier`, `checking`, `online`, `degraded`, `offline` or `disabled`.
+    pub state: String,
+    /// Seconds in this state.
+    pub since: u64,
+    /// Why it is in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Holds the lowest metric.
+    pub active: bool,
+    /// The verdict of the reliability counters.
+    pub reliable: bool,
+    /// `option priority`.
+    pub priority: u32,
+    /// `option weight`.
+    pub weight: u16,
+    /// `option metered`.
+    pub metered: bool,
+    /// `option interface`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
+    /// The device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// The gateway; absent for point-to-point.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// The source address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Routing table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// Metric of its slot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// Smoothed latency of first probes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Smoothed deviation of the latency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter_ms: Option<f64>,
+    /// First probes lost, per cent of those in the history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_percent: Option<f64>,
+    /// Checks finished since the daemon started.
+    pub checks: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// Check results in the history.
+    pub history_length: u32,
+    /// Of these, failed.
+    pub history_failed: u32,
+    /// Successful checks in a row.
+    pub success_streak: u32,
+    /// Failed checks in a row.
+    pub failure_streak: u32,
+    /// Seconds until it may take over again, while it waits for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failback_in: Option<u64>,
+}
+
+/// The reply of ubus `failover history`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// The provider.
+    pub provider: String,
+    /// Newest first.
+    pub checks: Vec<HistoryEntry>,
+}
+
+/// One finished check.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// Seconds ago.
+    pub ago: u64,
+    /// Succeeded.
+    pub ok: bool,
+    /// Latency of its first probes, where one was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Probes sent.
+    pub sent: u32,
+    /// First probes lost, per cent.
+    pub loss_percent: f64,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
