@@ -1,0 +1,272 @@
+//! The probes of one provider: when to send the next one, which answer belongs to which, and when a check is over.
+//!
+//! `core` tells it when to begin a check and what came in; it answers with [`Step`]s. A finished [`Check`] goes to `reliability`.
+//!
+//! An unanswered probe is only a suspicion: a burst to the other targets follows, and when that is unanswered too, what the
+//! line received meanwhile tells a dead line from a slow one (design: "Checks and verdicts").
+
+mod run;
+mod window;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+pub use window::Window;
+
+use crate::event::ProbeToken;
+use crate::moment::Moment;
+use crate::random::Random;
+use crate::reason::{Reason, Received, Refusal};
+use crate::reliability::Check;
+use crate::settings::{CheckSettings, Required};
+use run::{Phase, Run};
+
+/// Fewer packets than this since the suspicion began, and the line is dead rather than slow.
+const ALIVE_PACKETS: u32 = 5;
+
+/// What a [`Prober`] wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send this probe.
+    Send(ProbeToken, IpAddr),
+    /// Begin to count what the line receives.
+    Watch,
+    /// Tell the count by [`Prober::received`].
+    Count,
+    /// Count no more.
+    Unwatch,
+    /// The check is over.
+    Done(Check),
+}
+
+/// One provider's probes.
+#[derive(Clone, Debug)]
+pub struct Prober {
+    id: u16,
+    sequence: u16,
+    tests: Vec<Targets>,
+    window: Window,
+    running: Option<Running>,
+}
+
+/// The targets of one test, and whose turn it is.
+#[derive(Clone, Debug)]
+struct Targets {
+    addresses: Vec<IpAddr>,
+    turn: usize,
+}
+
+/// A check on its way.
+#[derive(Clone, Debug)]
+struct Running {
+    runs: Vec<Run>,
+    limits: CheckSettings,
+    /// How long a probe may take before it is suspicious, fixed for the whole check.
+    wait: Duration,
+    /// Since when the received packets are counted.
+    watching: Option<Moment>,
+}
+
+impl Prober {
+    /// Probes marked `id`, for tests with these targets; the first target of each is drawn from `random`.
+    pub fn new(id: u16, tests: Vec<Vec<IpAddr>>, random: &mut Random) -> Self {
+        let tests = tests
+            .into_iter()
+            .map(|addresses| {
+                let turn = usize::try_from(random.next() >> 33).unwrap_or(0);
+                Targets { addresses, turn }
+            })
+            .collect();
+        Self { id, sequence: 0, tests, window: Window::default(), running: None }
+    }
+
+    /// Whether a check is on its way.
+    pub const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Latency, jitter and loss of the first probes.
+    pub const fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Every target of every test.
+    pub fn targets(&self) -> impl Iterator<Item = IpAddr> {
+        self.tests.iter().flat_map(|test| test.addresses.iter().copied())
+    }
+
+    /// Starts a check: one probe per test. Does nothing while one is running.
+    pub fn begin(&mut self, now: Moment, limits: &CheckSettings, random: &mut Random, out: &mut Vec<Step>) {
+        if self.running.is_some() {
+            return;
+        }
+        let wait = self.window.wait(limits);
+        let mut runs = Vec::with_capacity(self.tests.len());
+        for (test, targets) in self.tests.iter_mut().enumerate() {
+            let Some((token, target)) = next_probe(self.id, &mut self.sequence, targets, random) else { continue };
+            self.window.sent(now, token, target);
+            out.push(Step::Send(token, target));
+            runs.push(Run::new(test, now, token, target, wait));
+        }
+        self.running = Some(Running { runs, limits: limits.clone(), wait, watching: None });
+    }
+
+    /// Forgets every probe on its way: an answer that comes across a lost link proves nothing. New ones are marked `id`.
+    pub fn invalidate(&mut self, id: u16, out: &mut Vec<Step>) {
+        self.id = id;
+        self.window.forget_pending();
+        self.stop_watching(out);
+        self.running = None;
+    }
+
+    /// An echo reply came in.
+    pub fn answered(&mut self, at: Moment, source: IpAddr, token: ProbeToken, out: &mut Vec<Step>) {
+        self.window.answered(at, source, token);
+        let Some(running) = &mut self.running else { return };
+        for run in &mut running.runs {
+            run.answered(at, source, token);
+        }
+        self.conclude(at, out);
+    }
+
+    /// The probe with this sequence number to `target` failed without being lost.
+    pub fn refused(
+        &mut self,
+        now: Moment,
+        id: u16,
+        sequence: u16,
+        target: Option<IpAddr>,
+        cause: &Refusal,
+        out: &mut Vec<Step>,
+    ) {
+        if id != self.id {
+            return;
+        }
+        let Some(running) = &mut self.running else { return };
+        for run in &mut running.runs {
+            run.refused(now, sequence, target, cause);
+        }
+        self.conclude(now, out);
+    }
+
+    /// The count asked for by [`Step::Count`]; `None`: it could not be had.
+    pub fn received(&mut self, now: Moment, packets: Option<u32>, out: &mut Vec<Step>) {
+        let Some(running) = &mut self.running else { return };
+        let since = running.watching;
+        for run in &mut running.runs {
+            let Phase::Judging = run.phase else { continue };
+            run.phase = match packets {
+                Some(packets) if packets < ALIVE_PACKETS => {
+                    let within = since.map_or(Duration::ZERO, |since| now.since(since));
+                    Phase::Failed(run.failure(Received::Little { packets, within }))
+                }
+                packets => Phase::Patient { until: run.started + running.limits.timeout, packets },
+            };
+        }
+        self.tick(now, &mut Random::new(0), out);
+    }
+
+    /// Does what is due: further attempts, judgements, the end of patience.
+    pub fn tick(&mut self, now: Moment, random: &mut Random, out: &mut Vec<Step>) {
+        let Some(running) = &mut self.running else { return };
+        for run in &mut running.runs {
+            while run.phase.deadline().is_some_and(|deadline| deadline <= now) {
+                match run.phase {
+                    Phase::Waiting { .. } if running.limits.attempts == 0 => {
+                        run.phase = Phase::Patient { until: run.started + running.limits.timeout, packets: None };
+                    }
+                    Phase::Waiting { until } => {
+                        if running.watching.is_none() {
+                            running.watching = Some(now);
+                            out.push(Step::Watch);
+                        }
+                        run.phase = Phase::Burst { next: until.max(now), left: running.limits.attempts };
+                    }
+                    Phase::Burst { left: 0, .. } => {
+                        run.phase = Phase::Judging;
+                        out.push(Step::Count);
+                    }
+                    Phase::Burst { next, left } => {
+                        let probe = self
+                            .tests
+                            .get_mut(run.test)
+                            .and_then(|targets| next_probe(self.id, &mut self.sequence, targets, random));
+                        if let Some((token, target)) = probe {
+                            run.sent(token, target);
+                            out.push(Step::Send(token, target));
+                        }
+                        let pause = if left == 1 { running.wait } else { running.limits.attempt_interval };
+                        // After a stall the rest of the burst keeps its pace instead of leaving at once.
+                        let base = if now.since(next) > running.limits.attempt_interval { now } else { next };
+                        run.phase = Phase::Burst { next: base + pause, left: left.saturating_sub(1) };
+                    }
+                    Phase::Patient { packets, .. } => {
+                        let waited = now.since(run.started);
+                        run.phase = Phase::Failed(run.failure(match packets {
+                            Some(packets) => Received::Enough { packets, waited },
+                            None => Received::Unknown { waited },
+                        }));
+                    }
+                    Phase::Judging | Phase::Succeeded | Phase::Failed(_) => break,
+                }
+            }
+        }
+        self.conclude(now, out);
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.running.as_ref()?.runs.iter().filter_map(|run| run.phase.deadline()).min()
+    }
+
+    /// Ends the check once enough tests have succeeded, or so many failed that it cannot succeed any more.
+    fn conclude(&mut self, now: Moment, out: &mut Vec<Step>) {
+        let Some(running) = &self.running else { return };
+        let total = running.runs.len();
+        let required = match running.limits.required {
+            Required::All => total,
+            Required::Count(count) => usize::try_from(count).unwrap_or(total).min(total),
+        };
+        let succeeded = running.runs.iter().filter(|run| matches!(run.phase, Phase::Succeeded)).count();
+        let failed = running.runs.iter().filter(|run| matches!(run.phase, Phase::Failed(_))).count();
+        let failure = if succeeded >= required {
+            None
+        } else if total - failed < required {
+            let reason = running.runs.iter().find_map(|run| match &run.phase {
+                Phase::Failed(reason) => Some(reason.clone()),
+                _ => None,
+            });
+            Some(reason.unwrap_or(Reason::NotReadYet))
+        } else {
+            return;
+        };
+        let check = Check {
+            at: now,
+            failure,
+            latency: running.runs.iter().filter_map(Run::first_latency).min(),
+            sent: running.runs.iter().map(Run::count).fold(0, u32::saturating_add),
+            first: u32::try_from(total).unwrap_or(u32::MAX),
+            first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
+        };
+        self.stop_watching(out);
+        self.running = None;
+        out.push(Step::Done(check));
+    }
+
+    fn stop_watching(&mut self, out: &mut Vec<Step>) {
+        if self.running.as_mut().and_then(|running| running.watching.take()).is_some() {
+            out.push(Step::Unwatch);
+        }
+    }
+}
+
+/// The next probe of a test, to the target whose turn it is.
+fn next_probe(id: u16, sequence: &mut u16, targets: &mut Targets, random: &mut Random) -> Option<(ProbeToken, IpAddr)> {
+    let target = targets.addresses.get(targets.turn.checked_rem(targets.addresses.len())?).copied()?;
+    targets.turn = targets.turn.wrapping_add(1);
+    *sequence = sequence.wrapping_add(1);
+    Some((ProbeToken { id, sequence: *sequence, cookie: random.next() }, target))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,282 @@
+use super::*;
+use crate::settings::CheckSettings;
+
+const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1));
+const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(8, 8, 8, 8));
+
+fn limits() -> CheckSettings {
+    CheckSettings {
+        interval: Duration::from_secs(1),
+        standby_interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        min_timeout: Duration::from_millis(100),
+        attempts: 8,
+        attempt_interval: Duration::from_millis(50),
+        required: Required::Count(1),
+        history: 50,
+        max_failed: None,
+        up: 3,
+        down: 1,
+        failback_delay: Duration::from_secs(60),
+    }
+}
+
+/// A prober in virtual time, with everything it asked for.
+struct Bench {
+    now: Moment,
+    prober: Prober,
+    random: Random,
+    limits: CheckSettings,
+    sent: Vec<(Moment, ProbeToken, IpAddr)>,
+    done: Vec<Check>,
+    watching: bool,
+    received: Option<u32>,
+}
+
+impl Bench {
+    fn new(tests: Vec<Vec<IpAddr>>) -> Self {
+        let mut random = Random::new(1);
+        Self {
+            now: Moment::from_nanos(0),
+            prober: Prober::new(7, tests, &mut random),
+            random,
+            limits: limits(),
+            sent: vec![],
+            done: vec![],
+            watching: false,
+            received: Some(0),
+        }
+    }
+
+    fn carry_out(&mut self, mut steps: Vec<Step>) {
+        while !steps.is_empty() {
+            let mut more = vec![];
+            for step in steps.drain(..) {
+                match step {
+                    Step::Send(token, target) => self.sent.push((self.now, token, target)),
+                    Step::Watch => self.watching = true,
+                    Step::Unwatch => self.watching = false,
+                    Step::Count => {
+                        assert!(self.watching, "nothing can be counted that was not watched");
+                        self.prober.received(self.now, self.received, &mut more);
+                    }
+                    Step::Done(check) => self.done.push(check),
+                }
+            }
+            steps = more;
+        }
+    }
+
+    fn begin(&mut self) {
+        let mut steps = vec![];
+        self.prober.begin(self.now, &self.limits, &mut self.random, &mut steps);
+        self.carry_out(steps);
+    }
+
+    /// Lets time pass, from deadline to deadline.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(deadline) = self.prober.deadline().filter(|deadline| *deadline <= end) {
+            self.now = self.now.max(deadline);
+            let mut steps = vec![];
+            self.prober.tick(self.now, &mut self.random, &mut steps);
+            self.carry_out(steps);
+        }
+        self.now = end;
+    }
+
+    fn answer(&mut self, index: usize) {
+        let (_, token, target) = self.sent[index];
+        let mut steps = vec![];
+        self.prober.answered(self.now, target, token, &mut steps);
+        self.carry_out(steps);
+    }
+
+    /// Teaches the prober a round trip of 10 ms.
+    fn warm(mut self) -> Self {
+        for _ in 0..40 {
+            self.begin();
+            self.pass(Duration::from_millis(10));
+            self.answer(self.sent.len() - 1);
+            self.pass(Duration::from_millis(990));
+        }
+        self.sent.clear();
+        self.done.clear();
+        self
+    }
+}
+
+fn millis(duration: Duration) -> u128 {
+    duration.as_millis()
+}
+
+#[test]
+fn a_healthy_line_costs_one_packet_per_check() {
+    let mut bench = Bench::new(vec![vec![A, B]]);
+    bench.begin();
+    bench.pass(Duration::from_millis(12));
+    bench.answer(0);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(bench.sent.len(), 1);
+    let check = &bench.done[0];
+    assert_eq!((check.failure.clone(), check.latency, check.first_lost), (None, Some(Duration::from_millis(12)), 0));
+    assert!(!bench.watching);
+}
+
+#[test]
+fn a_dead_line_is_certain_after_the_burst() {
+    let mut bench = Bench::new(vec![vec![A, B]]).warm();
+    let start = bench.now;
+    bench.begin();
+    bench.pass(Duration::from_secs(3));
+    let times: Vec<_> = bench.sent.iter().map(|(at, ..)| millis(at.since(start))).collect();
+    assert_eq!(times, [0, 100, 150, 200, 250, 300, 350, 400, 450]);
+    assert!(bench.sent.windows(2).all(|pair| pair[0].2 != pair[1].2), "each attempt goes to the next target");
+    let check = &bench.done[0];
+    assert_eq!(millis(check.at.since(start)), 550);
+    assert_eq!(
+        check.failure.as_ref().map(ToString::to_string).unwrap(),
+        "lost 9 of 9 probes to 2 targets, nothing received for 0.5 s"
+    );
+    assert!(!bench.watching, "the counter is closed");
+}
+
+#[test]
+fn any_answer_ends_the_suspicion() {
+    for (index, why) in [(0, "the first probe's, late"), (3, "an attempt's")] {
+        let mut bench = Bench::new(vec![vec![A, B]]).warm();
+        bench.begin();
+        bench.pass(Duration::from_millis(320));
+        bench.answer(index);
+        assert_eq!(bench.done.len(), 1, "{why}");
+        assert_eq!(bench.done[0].failure, None, "{why}");
+        assert!(!bench.watching, "{why}");
+    }
+}
+
+#[test]
+fn a_receiving_line_is_given_until_timeout() {
+    for (received, answered, why) in [
+        (Some(80), Some(1500), "a full queue that adds 1.5 s"),
+        (Some(80), None, "upstream dead, downstream alive"),
+        (None, None, "the count could not be had"),
+    ] {
+        let mut bench = Bench::new(vec![vec![A, B]]).warm();
+        bench.received = received;
+        let start = bench.now;
+        bench.begin();
+        bench.pass(Duration::from_millis(1500));
+        assert!(bench.done.is_empty(), "{why}: not certain yet");
+        if answered.is_some() {
+            bench.answer(0);
+        }
+        bench.pass(Duration::from_secs(2));
+        assert_eq!(bench.done[0].failure.is_none(), answered.is_some(), "{why}");
+        if answered.is_none() {
+            assert_eq!(millis(bench.done[0].at.since(start)), 2000, "{why}");
+        }
+    }
+}
+
+#[test]
+fn only_the_right_answer_counts() {
+    let mut bench = Bench::new(vec![vec![A]]).warm();
+    bench.begin();
+    let (_, token, target) = bench.sent[0];
+    for (source, wrong, why) in [
+        (B, token, "from somebody else"),
+        (target, ProbeToken { id: token.id ^ 1, ..token }, "another id"),
+        (target, ProbeToken { sequence: token.sequence ^ 1, ..token }, "another sequence"),
+        (target, ProbeToken { cookie: token.cookie ^ 1, ..token }, "another cookie"),
+    ] {
+        let mut steps = vec![];
+        bench.prober.answered(bench.now, source, wrong, &mut steps);
+        assert_eq!(steps, [], "{why}");
+    }
+    bench.answer(0);
+    assert_eq!(bench.done.len(), 1);
+}
+
+#[test]
+fn nothing_counts_across_a_lost_link() {
+    let mut bench = Bench::new(vec![vec![A]]).warm();
+    bench.begin();
+    bench.pass(Duration::from_millis(200));
+    let mut steps = vec![];
+    bench.prober.invalidate(8, &mut steps);
+    assert_eq!(steps, [Step::Unwatch]);
+    bench.carry_out(steps);
+    bench.answer(0);
+    assert_eq!(bench.done, [], "the old probe is forgotten");
+    bench.begin();
+    assert_eq!(bench.sent.last().unwrap().1.id, 8, "new probes carry the new id");
+}
+
+#[test]
+fn an_icmp_error_counts_at_once() {
+    let mut bench = Bench::new(vec![vec![A, B]]).warm();
+    let start = bench.now;
+    bench.begin();
+    let mut refused = 0;
+    while bench.done.is_empty() {
+        while refused < bench.sent.len() {
+            let (_, token, target) = bench.sent[refused];
+            refused += 1;
+            let cause = Refusal::Unreachable { code: 1, from: A };
+            let mut steps = vec![];
+            bench.prober.refused(bench.now, token.id, token.sequence, Some(target), &cause, &mut steps);
+            let (now, mut more) = (bench.now, vec![]);
+            bench.prober.tick(now, &mut bench.random, &mut more);
+            steps.extend(more);
+            bench.carry_out(steps);
+        }
+        bench.pass(Duration::from_millis(1));
+    }
+    assert_eq!(bench.sent.len(), 9);
+    assert!(bench.done[0].at.since(start) < Duration::from_millis(360), "no wait for the first, none for the last");
+    assert_eq!(bench.done[0].failure.as_ref().unwrap().to_string(), "1.1.1.1 says host unreachable (9 of 9 probes)");
+}
+
+#[test]
+fn required_tests() {
+    for (required, answered, want, why) in [
+        (Required::Count(1), 1, true, "one of two is enough"),
+        (Required::All, 1, false, "all means both"),
+        (Required::All, 2, true, "and both do"),
+        (Required::Count(2), 1, false, "two are required"),
+    ] {
+        let mut bench = Bench::new(vec![vec![A], vec![B]]).warm();
+        bench.limits.required = required;
+        bench.begin();
+        (0..answered).for_each(|index| bench.answer(index));
+        bench.pass(Duration::from_secs(3));
+        assert_eq!(bench.done[0].failure.is_none(), want, "{why}");
+    }
+}
+
+#[test]
+fn loss_and_latency_come_from_first_probes_and_late_answers_count() {
+    let mut bench = Bench::new(vec![vec![A, B]]);
+    for lost in [false, true, false, false] {
+        bench.begin();
+        let first = bench.sent.len() - 1;
+        bench.pass(Duration::from_millis(10));
+        if !lost {
+            bench.answer(first);
+        }
+        bench.pass(Duration::from_secs(3));
+    }
+    assert_eq!(bench.prober.window().loss(bench.now, bench.limits.timeout), (1, 4));
+    bench.answer(1);
+    assert_eq!(bench.prober.window().loss(bench.now, bench.limits.timeout), (0, 4), "un-lost");
+}
+
+#[test]
+fn with_no_attempts_the_first_probe_has_until_timeout() {
+    let mut bench = Bench::new(vec![vec![A]]).warm();
+    bench.limits.attempts = 0;
+    let start = bench.now;
+    bench.begin();
+    bench.pass(Duration::from_secs(3));
+    assert_eq!((bench.sent.len(), millis(bench.done[0].at.since(start))), (1, 2000));
+}

@@ -1,0 +1,99 @@
+//! Latency, jitter and loss, from first probes alone: those of a burst would bias all three. Kept by `probe`.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::event::ProbeToken;
+use crate::moment::Moment;
+use crate::settings::CheckSettings;
+
+/// First probes kept.
+const SIZE: usize = 100;
+
+/// How long a probe may take before the first round trip is known.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// The last first probes, and the smoothed round trip.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    probes: VecDeque<Probe>,
+    smoothed: Option<Duration>,
+    deviation: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Probe {
+    token: ProbeToken,
+    target: IpAddr,
+    at: Moment,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Pending,
+    Answered,
+    /// Sent across a link that was lost: neither loss nor latency.
+    Void,
+}
+
+impl Window {
+    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, target: IpAddr) {
+        if self.probes.len() >= SIZE {
+            self.probes.pop_front();
+        }
+        self.probes.push_back(Probe { token, target, at, fate: Fate::Pending });
+    }
+
+    /// An answer, however late, un-loses its probe.
+    pub(super) fn answered(&mut self, at: Moment, source: IpAddr, token: ProbeToken) {
+        let found = self.probes.iter_mut().rev().find(|probe| probe.token == token && probe.target == source);
+        let Some(probe) = found.filter(|probe| probe.fate == Fate::Pending) else { return };
+        probe.fate = Fate::Answered;
+        let sample = at.since(probe.at);
+        // RFC 6298, section 2: gains 1/8 and 1/4.
+        match self.smoothed {
+            None => {
+                self.smoothed = Some(sample);
+                self.deviation = sample / 2;
+            }
+            Some(smoothed) => {
+                self.deviation = (self.deviation * 3 + smoothed.abs_diff(sample)) / 4;
+                self.smoothed = Some((smoothed * 7 + sample) / 8);
+            }
+        }
+    }
+
+    pub(super) fn forget_pending(&mut self) {
+        for probe in &mut self.probes {
+            if probe.fate == Fate::Pending {
+                probe.fate = Fate::Void;
+            }
+        }
+    }
+
+    /// How long a probe may take before it is suspicious: smoothed round trip and four deviations, within the limits.
+    pub fn wait(&self, limits: &CheckSettings) -> Duration {
+        let wait = self.smoothed.map_or(FIRST_WAIT, |smoothed| smoothed + self.deviation * 4);
+        wait.max(limits.min_timeout).min(limits.timeout)
+    }
+
+    /// The smoothed round trip.
+    pub const fn latency(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// The smoothed deviation of the round trip.
+    pub fn jitter(&self) -> Option<Duration> {
+        self.smoothed.map(|_| self.deviation)
+    }
+
+    /// Lost and counted first probes; one younger than `timeout` may still be answered and is not counted.
+    pub fn loss(&self, now: Moment, timeout: Duration) -> (usize, usize) {
+        let answered = self.probes.iter().filter(|probe| probe.fate == Fate::Answered).count();
+        let lost =
+            self.probes.iter().filter(|probe| probe.fate == Fate::Pending && now.since(probe.at) >= timeout).count();
+        (lost, lost + answered)
+    }
+}
