@@ -8,14 +8,20 @@
 //!
 //! `core::Core` holds the steps together: [`event::Event`]s in, [`event::Action`]s out.
 
+pub mod core;
 pub mod event;
 pub mod icmp;
 pub mod kernel;
 pub mod moment;
 pub mod notice;
 pub mod probe;
+pub mod provider;
 pub mod random;
+pub mod ranking;
 pub mod reason;
 pub mod reliability;
+pub mod route_plan;
 pub mod settings;
 pub mod status;
+pub mod takeover;
+pub mod uplink;

@@ -1,0 +1,340 @@
+//! The core's dealings with the kernel: what a snapshot says about every uplink, and the changes sent back.
+//!
+//! Snapshots come from the shell; uplinks go to the probers and the ranking, change lists to the shell.
+
+use std::time::Duration;
+
+use super::{Core, close, log};
+use crate::event::Action;
+use crate::kernel::{Applied, Link, Lookup, LookupQuestion, NextHops, Outcome, RouteChange, RouteKind, Snapshot};
+use crate::moment::Moment;
+use crate::notice::Level;
+use crate::provider::{Path, Provider, probe_id};
+use crate::random::Random;
+use crate::reason::Reason;
+use crate::route_plan::{Member, Plan, Wanted, plan, restore};
+use crate::settings::UplinkSource;
+use crate::takeover;
+use crate::uplink::{Uplink, link_by_name, resolve};
+
+/// The kernel's state is read at least this often, whatever the events say.
+pub(super) const REFRESH: Duration = Duration::from_secs(60);
+/// The pause before a change list that did not take effect is sent again; doubles each time.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// The longest such pause.
+const LAST_RETRY: Duration = Duration::from_secs(10);
+/// When stopping, a change that did not take effect so often is given up.
+const STOP_ATTEMPTS: u32 = 5;
+
+impl Core {
+    pub(super) fn kernel_read(
+        &mut self,
+        now: Moment,
+        snapshot: Snapshot,
+        after: u64,
+        applied: Vec<Applied>,
+        out: &mut Vec<Action>,
+    ) {
+        for (change, outcome) in applied {
+            match outcome {
+                Outcome::Done => {}
+                Outcome::Refused(cause) => self.refused(&change, &cause, out),
+                Outcome::DeletedOther(route) => self.put_back.push(*route),
+            }
+        }
+        // Read before the changes on their way were made: what it says of them is out of date, and a newer one is coming.
+        if self.awaiting && after < self.sequence {
+            return;
+        }
+        self.awaiting = false;
+        self.read_at = now;
+        self.dirty = true;
+        let first = self.snapshot.is_none();
+        self.follow_uplinks(now, &snapshot, out);
+        if first {
+            self.adopt(now, &snapshot);
+        }
+        self.snapshot = Some(snapshot);
+    }
+
+    /// Resolves every provider's uplink anew.
+    pub(super) fn follow_uplinks(&mut self, now: Moment, snapshot: &Snapshot, out: &mut Vec<Action>) {
+        let stopping = self.stopping;
+        for provider in self.providers.iter_mut().filter(|provider| provider.settings.enabled && !stopping) {
+            let uplink = resolve(&provider.settings, provider.id, self.settings.base_table, snapshot);
+            follow(provider, uplink, now, &mut self.random, out);
+        }
+    }
+
+    /// The provider that holds the lowest metric now is where we start from, so that a restart moves nothing.
+    fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
+        let mut defaults: Vec<_> = snapshot.routes.iter().filter(|route| route.is_main_default()).collect();
+        defaults.sort_by_key(|route| route.metric);
+        let holder = defaults.iter().find_map(|route| {
+            let holds = |it: &&Provider| it.usable().is_some_and(|uplink| Some(uplink.device) == route.device);
+            self.enabled().find(holds).map(|provider| provider.id)
+        });
+        let first = || self.probed().min_by_key(|provider| provider.settings.priority).map(|provider| provider.id);
+        self.active = holder.or_else(first);
+        self.active_since = now;
+        let active = self.active;
+        self.providers.iter_mut().filter(|it| Some(it.id) == active).for_each(|it| it.presumed = true);
+    }
+
+    /// Plans from the last snapshot and sends what is missing. True: a provider's path changed, so rank again.
+    pub(super) fn make_plan(&mut self, now: Moment, out: &mut Vec<Action>) -> bool {
+        let refresh = now.since(self.read_at) >= REFRESH;
+        let retry = self.retry_at.is_some_and(|at| at <= now);
+        let Some(snapshot) = self.snapshot.as_ref().filter(|_| !self.awaiting && (self.dirty || refresh || retry))
+        else {
+            return false;
+        };
+        let Plan { changes, moved, sysctls, metrics, overridden_by } = if self.stopping {
+            restore(snapshot, &self.state)
+        } else {
+            plan(&self.wanted(snapshot), snapshot, &self.state)
+        };
+        let ids: Vec<_> = self.enabled().map(|provider| provider.id).collect();
+        let changes: Vec<RouteChange> = self.put_back.iter().cloned().map(RouteChange::Append).chain(changes).collect();
+        let lookups: Vec<LookupQuestion> = self.enabled().flat_map(Provider::lookups).collect();
+
+        self.dirty = false;
+        self.metrics = metrics.into_iter().filter_map(|(index, metric)| Some((*ids.get(index)?, metric))).collect();
+        self.overridden_by = overridden_by;
+        if (&moved, &sysctls) != (&self.state.moved, &self.state.sysctls) || self.sequence <= 1 {
+            (self.state.moved, self.state.sysctls) = (moved, sysctls);
+            out.push(Action::Save(self.state.clone()));
+        }
+        let paths_changed = self.judge_paths(now, changes.is_empty(), out);
+
+        if changes.is_empty() {
+            self.last_changes.clear();
+            self.retry_at = None;
+            if self.stopping {
+                out.push(Action::Stopped);
+            } else if lookups != self.asked || refresh {
+                self.send_changes(now, lookups, out);
+            }
+            return paths_changed;
+        }
+        if changes == self.last_changes {
+            match self.retry_at {
+                Some(at) if at <= now => {
+                    self.retry_at = None;
+                    self.repeats = self.repeats.saturating_add(1);
+                }
+                Some(_) => return paths_changed,
+                None => {
+                    let pause = FIRST_RETRY.saturating_mul(1 << self.repeats.min(16)).min(LAST_RETRY);
+                    self.retry_at = Some(now + pause);
+                    if self.stopping && self.repeats >= STOP_ATTEMPTS {
+                        let text =
+                            format!("{} changes could not be undone; 'failoverd cleanup' tries again", changes.len());
+                        out.push(log(Level::Error, None, text));
+                        out.push(Action::Stopped);
+                    }
+                    return paths_changed;
+                }
+            }
+        } else {
+            self.repeats = 0;
+            self.retry_at = None;
+        }
+        self.last_changes.clone_from(&changes);
+        self.put_back.clear();
+        self.send(now, changes, lookups, out);
+        paths_changed
+    }
+
+    /// Asks for the kernel's state, with `lookups` answered.
+    pub(super) fn send_changes(&mut self, now: Moment, lookups: Vec<LookupQuestion>, out: &mut Vec<Action>) {
+        self.send(now, vec![], lookups, out);
+    }
+
+    fn send(&mut self, now: Moment, changes: Vec<RouteChange>, lookups: Vec<LookupQuestion>, out: &mut Vec<Action>) {
+        self.sequence += 1;
+        self.awaiting = true;
+        self.read_at = now;
+        self.asked.clone_from(&lookups);
+        out.push(Action::Change { sequence: self.sequence, changes, lookups });
+    }
+
+    fn wanted(&self, snapshot: &Snapshot) -> Wanted<'_> {
+        let providers: Vec<&Provider> = self.enabled().collect();
+        let device = |provider: &Provider| match &provider.settings.source {
+            UplinkSource::Device(name) => link_by_name(snapshot, name).map(|link: &Link| link.index),
+            UplinkSource::Interface(_) => provider.uplink.as_ref().ok().map(|uplink| uplink.device),
+        };
+        let alone = |uplink: &Uplink| {
+            snapshot.addresses.iter().filter(|address| address.address == uplink.address).count() == 1
+        };
+        let members = providers.iter().map(|provider| {
+            let uplink = provider.uplink.as_ref().ok();
+            let source_rule = self.settings.source_rules && provider.is_reliable() && uplink.is_some_and(alone);
+            Member { id: provider.id, device: device(provider), uplink, source_rule }
+        });
+        Wanted {
+            members: members.collect(),
+            slots: self.ranking.order.clone(),
+            start_metric: self.settings.start_metric,
+            base_table: self.settings.base_table,
+            base_priority: self.settings.base_priority,
+            takeover: self.settings.takeover,
+        }
+    }
+
+    /// Compares the kernel's look-ups with every provider's gateway. A wrong answer while changes are under way is no verdict, but
+    /// no probe counts across it either. True: something changed.
+    fn judge_paths(&mut self, now: Moment, settled: bool, out: &mut Vec<Action>) -> bool {
+        let Some(snapshot) = &self.snapshot else { return false };
+        let mut changed = false;
+        let stopping = self.stopping;
+        let probed = |it: &&mut Provider| it.settings.enabled && !stopping && it.usable().is_some();
+        for provider in self.providers.iter_mut().filter(probed) {
+            let path = match judge_path(provider, snapshot) {
+                Path::Blocked(_) if !settled => Path::Unknown,
+                path => path,
+            };
+            if path == provider.path {
+                continue;
+            }
+            changed = true;
+            let mut steps = Vec::new();
+            match (&provider.path, &path) {
+                (Path::Blocked(_), Path::Clear) => provider.reliability.distrust(),
+                (_, Path::Blocked(reason)) => {
+                    provider.reliability.link_lost(now, reason.clone(), &provider.settings.check);
+                    provider.failed(now);
+                }
+                _ => {}
+            }
+            if path != Path::Clear {
+                provider.prober.invalidate(probe_id(provider.id, &mut self.random), &mut steps);
+                if !steps.is_empty() {
+                    out.push(Action::StopWatching(provider.id));
+                }
+            } else if provider.last_begin.is_some() {
+                provider.check_now = true;
+            }
+            provider.path = path;
+        }
+        changed
+    }
+
+    fn refused(&mut self, change: &RouteChange, cause: &str, out: &mut Vec<Action>) {
+        // The same refusal comes with every retry: once is enough for the log.
+        let level = if self.repeats == 0 { Level::Warning } else { Level::Debug };
+        out.push(log(level, None, format!("the kernel refused to {}: {cause}", self.describe(change))));
+    }
+}
+
+/// Takes over what a provider resolves to now. Probes on their way do not count across any change of it.
+fn follow(
+    provider: &mut Provider,
+    uplink: Result<Uplink, Reason>,
+    now: Moment,
+    random: &mut Random,
+    out: &mut Vec<Action>,
+) {
+    let identity = |uplink: &Uplink| (uplink.device, uplink.gateway, uplink.address);
+    let before = provider.usable().map(identity);
+    provider.uplink = uplink;
+    let after = provider.usable().map(identity);
+    match (before, after) {
+        (None, None) => {}
+        (Some(before), Some(after)) if before == after => {}
+        (Some(_), Some(_)) => {
+            close(provider, random, out);
+            provider.check_now = true;
+        }
+        (Some(_), None) => {
+            close(provider, random, out);
+            let reason = provider.reason().unwrap_or(Reason::NoCarrier);
+            provider.reliability.link_lost(now, reason, &provider.settings.check);
+            provider.failed(now);
+        }
+        (None, Some(_)) => {
+            provider.reliability.distrust();
+            provider.path = Path::Unknown;
+            provider.last_begin = None;
+        }
+    }
+}
+
+/// What the kernel says about the way to a provider's targets.
+fn judge_path(provider: &Provider, snapshot: &Snapshot) -> Path {
+    let Some(uplink) = provider.usable() else { return Path::Unknown };
+    for question in provider.lookups() {
+        let Some(lookup) = snapshot.lookups.iter().find(|lookup| lookup.question == question) else {
+            return Path::Unknown;
+        };
+        if let Some(cause) = obstacle(lookup, uplink, snapshot) {
+            return Path::Blocked(Reason::Blocked { target: question.target, cause });
+        }
+    }
+    Path::Clear
+}
+
+/// What stands between the uplink and a target, if anything does. Without a route the kernel takes the target for a neighbour.
+fn obstacle(lookup: &Lookup, uplink: &Uplink, snapshot: &Snapshot) -> Option<String> {
+    let target = lookup.question.target;
+    let answer = match &lookup.answer {
+        Ok(answer) => answer,
+        Err(cause) => return Some(cause.clone()),
+    };
+    let neighbour =
+        snapshot.addresses.iter().any(|address| address.device == uplink.device && address.network().contains(target));
+    let right = answer.device == Some(uplink.device)
+        && (answer.gateway == uplink.gateway || (neighbour && answer.gateway.is_none()));
+    if right {
+        return None;
+    }
+    let culprit =
+        snapshot.routes.iter().filter(|route| !route.is_ours() && route.destination.contains(target)).find(|route| {
+            route.kind != RouteKind::Unicast && (route.destination.prefix > 0 || route.next_hops != NextHops::Single)
+        });
+    Some(match (culprit, answer.gateway) {
+        (Some(route), _) => format!("another program's route to {} is in the way", route.destination),
+        (None, Some(gateway)) => format!("the kernel would use {gateway}"),
+        (None, None) => "the kernel has no route there and would look for it among its neighbours".to_owned(),
+    })
+}
+
+impl Core {
+    /// Whether a route at a metric of takeover's belongs to a provider of ours, in words for people.
+    pub(super) fn describe(&self, change: &RouteChange) -> String {
+        let name = |index: crate::kernel::IfIndex| {
+            let link =
+                self.snapshot.as_ref().and_then(|snapshot| snapshot.links.iter().find(|link| link.index == index));
+            link.map_or_else(|| format!("device {}", index.0), |link| link.name.clone())
+        };
+        match change {
+            RouteChange::Write(route) => format!("write {}", self.describe_route(route)),
+            RouteChange::Append(route) => format!("put back {}", self.describe_route(route)),
+            RouteChange::Delete(route) => format!("delete {}", self.describe_route(route)),
+            RouteChange::AddRule(rule) => format!("add ip rule {}", rule.priority.0),
+            RouteChange::DeleteRule(rule) => format!("delete ip rule {}", rule.priority.0),
+            RouteChange::SetSysctl { device, key, value } => format!("set {key:?} of {} to {value}", name(*device)),
+        }
+    }
+
+    /// `default via 192.168.1.1 dev wan0 metric 2 in table main`, in iproute2's words.
+    pub(super) fn describe_route(&self, route: &crate::kernel::Route) -> String {
+        let mut text = if route.destination.prefix == 0 { "default".to_owned() } else { route.destination.to_string() };
+        if route.kind != RouteKind::Unicast {
+            text = format!("{} {text}", format!("{:?}", route.kind).to_lowercase());
+        }
+        if let Some(gateway) = route.gateway {
+            text += &format!(" via {gateway}");
+        }
+        if let Some(index) = route.device {
+            let link = self.snapshot.as_ref().and_then(|it| it.links.iter().find(|link| link.index == index));
+            text += &link.map_or_else(|| format!(" dev #{}", index.0), |link| format!(" dev {}", link.name));
+        }
+        text += &format!(" metric {}", route.metric.0);
+        if let Some((_, original)) = takeover::original_metric(route.metric).filter(|_| !route.is_ours()) {
+            text += &format!(" (moved from {})", original.0);
+        }
+        text
+    }
+}

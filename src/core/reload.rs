@@ -1,0 +1,51 @@
+//! A new configuration while running: what stays the same keeps its counters, its number and its traffic.
+
+use super::{Core, close, log};
+use crate::event::Action;
+use crate::moment::Moment;
+use crate::notice::Level;
+use crate::provider::{Provider, assign_ids, targets};
+use crate::settings::Settings;
+
+impl Core {
+    pub(super) fn reload(&mut self, now: Moment, settings: Settings, out: &mut Vec<Action>) {
+        let ids = assign_ids(settings.providers.iter().map(|provider| provider.name.as_str()), &self.state.ids);
+        let mut before = std::mem::take(&mut self.providers);
+        for wanted in &settings.providers {
+            let Some(&id) = ids.get(&wanted.name) else { continue };
+            let same = |it: &Provider| {
+                it.id == id
+                    && it.settings.name == wanted.name
+                    && it.settings.source == wanted.source
+                    && it.settings.enabled == (wanted.enabled && settings.enabled)
+                    && targets(&it.settings, &self.settings) == targets(wanted, &settings)
+            };
+            let provider = match before.iter().position(same) {
+                Some(index) => {
+                    let mut provider = before.swap_remove(index);
+                    provider.configure(wanted.clone(), &settings);
+                    provider
+                }
+                None => Provider::new(id, wanted.clone(), &settings, &mut self.random),
+            };
+            self.providers.push(provider);
+        }
+        for provider in &mut before {
+            close(provider, &mut self.random, out);
+        }
+        if self.active.is_some_and(|active| self.by_id(active).is_none()) {
+            self.active = None;
+        }
+        self.state.ids = ids;
+        self.settings = settings;
+        self.config_errors.clear();
+        self.pin_warned = false;
+        self.dirty = true;
+        out.push(Action::Save(self.state.clone()));
+        out.push(log(Level::Info, None, format!("configuration read: {} providers", self.providers.len())));
+        if let Some(snapshot) = self.snapshot.take() {
+            self.follow_uplinks(now, &snapshot, out);
+            self.snapshot = Some(snapshot);
+        }
+    }
+}

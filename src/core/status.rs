@@ -1,0 +1,149 @@
+//! What is known, put into the words of `status`.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Core;
+use crate::moment::Moment;
+use crate::provider::Provider;
+use crate::ranking::Why;
+use crate::settings::UplinkSource;
+use crate::status::{History, HistoryEntry, ProviderStatus, Status};
+use crate::uplink::table_of;
+
+impl Core {
+    /// Everything, as of `now`.
+    pub fn status(&self, now: Moment) -> Status {
+        let members: Vec<&Provider> = self.enabled().collect();
+        let ranked = self.ranking.order.iter().filter_map(|index| members.get(*index).copied());
+        let rest = self.providers.iter().filter(|it| {
+            !self.ranking.order.iter().any(|index| members.get(*index).is_some_and(|member| member.id == it.id))
+        });
+        let (pin, pin_source) = match (&self.state.pin, &self.settings.pin) {
+            (Some(pin), _) => (Some(pin.clone()), Some("runtime".to_owned())),
+            (None, Some(pin)) => (Some(pin.clone()), Some("config".to_owned())),
+            (None, None) => (None, None),
+        };
+        let active = self.active.and_then(|id| self.by_id(id));
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            enabled: self.settings.enabled,
+            uptime: now.since(self.started).as_secs(),
+            active: active.map(|provider| provider.settings.name.clone()),
+            active_since: active.map(|_| now.since(self.active_since).as_secs()),
+            unverified: self.ranking.why == Why::LastResort && active.is_some_and(|it| !it.is_reliable()),
+            warnings: self.warnings(pin.as_deref()),
+            pin,
+            pin_source,
+            switches: self.switches,
+            overridden_by: self.overridden_by.iter().map(|route| self.describe_route(route)).collect(),
+            config_errors: self.config_errors.clone(),
+            providers: ranked.chain(rest).map(|provider| self.provider_status(provider, now)).collect(),
+        }
+    }
+
+    fn warnings(&self, pin: Option<&str>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.settings.enabled {
+            warnings.push("failover is disabled: set failover.settings.enabled to 1".to_owned());
+        }
+        if self.providers.is_empty() {
+            warnings.push("no provider is configured".to_owned());
+        }
+        if self.pin_warned {
+            let pin = pin.unwrap_or_default();
+            warnings.push(format!("the pinned provider {pin} cannot be used; the others are ranked as without a pin"));
+        }
+        if self.repeats > 0 && !self.last_changes.is_empty() {
+            let first = self.last_changes.first().map(|change| self.describe(change)).unwrap_or_default();
+            warnings.push(format!("the kernel does not take a change, it is tried again: {first}"));
+        }
+        warnings
+    }
+
+    fn provider_status(&self, provider: &Provider, now: Moment) -> ProviderStatus {
+        let uplink = provider.uplink.as_ref().ok();
+        let window = provider.prober.window();
+        let (lost, counted) = window.loss(now, provider.settings.check.timeout);
+        let (interface, device) = match &provider.settings.source {
+            UplinkSource::Interface(name) => (Some(name.clone()), uplink.map(|uplink| uplink.name.clone())),
+            UplinkSource::Device(name) => (None, Some(name.clone())),
+        };
+        let active = self.active == Some(provider.id);
+        let text = |address: IpAddr| address.to_string();
+        let waits = provider.failback_at().filter(|at| *at > now && !active && provider.is_reliable());
+        let better = self
+            .active
+            .and_then(|id| self.by_id(id))
+            .is_some_and(|it| it.settings.priority > provider.settings.priority);
+        ProviderStatus {
+            name: provider.settings.name.clone(),
+            description: provider.settings.description.clone(),
+            state: provider.state().word().to_owned(),
+            since: provider.told.map_or(0, |(_, since)| now.since(since).as_secs()),
+            reason: provider.reason().map(|reason| reason.to_string()),
+            active,
+            reliable: provider.is_reliable(),
+            priority: provider.settings.priority,
+            weight: provider.settings.weight,
+            metered: provider.settings.metered,
+            interface,
+            device,
+            gateway: uplink.and_then(|uplink| uplink.gateway).map(text),
+            address: uplink.map(|uplink| uplink.address).map(text),
+            table: provider.settings.enabled.then(|| table_of(self.settings.base_table, provider.id).0),
+            metric: self.metrics.iter().find(|(id, _)| *id == provider.id).map(|(_, metric)| metric.0),
+            latency_ms: window.latency().map(milliseconds),
+            jitter_ms: window.jitter().map(milliseconds),
+            loss_percent: (counted > 0).then(|| percent(lost, counted)),
+            checks: provider.checks,
+            failed: provider.failed_checks,
+            history_length: u32::try_from(provider.reliability.checks().len()).unwrap_or(u32::MAX),
+            history_failed: provider.reliability.failed(),
+            success_streak: provider.reliability.success_streak(),
+            failure_streak: provider.reliability.failure_streak(),
+            failback_in: waits.filter(|_| better).map(|at| at.since(now).as_secs()),
+        }
+    }
+
+    /// The last checks of a provider, newest first; `None`: no such provider.
+    pub fn history(&self, name: &str, limit: Option<u32>, now: Moment) -> Option<History> {
+        let provider = self.by_name(name)?;
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let entry = |check: &crate::reliability::Check| HistoryEntry {
+            ago: now.since(check.at).as_secs(),
+            ok: check.failure.is_none(),
+            latency_ms: check.latency.map(milliseconds),
+            sent: check.sent,
+            loss_percent: percent(
+                usize::try_from(check.first_lost).unwrap_or(0),
+                usize::try_from(check.first).unwrap_or(0),
+            ),
+            reason: check.failure.as_ref().map(ToString::to_string),
+        };
+        let checks = provider.reliability.checks().rev().take(limit).map(entry).collect();
+        Some(History { provider: name.to_owned(), checks })
+    }
+
+    /// Whether a provider of this name is configured.
+    pub fn knows(&self, name: &str) -> bool {
+        self.by_name(name).is_some()
+    }
+
+    /// The configured log level.
+    pub const fn settings(&self) -> &crate::settings::Settings {
+        &self.settings
+    }
+}
+
+/// Milliseconds with three decimals.
+fn milliseconds(duration: Duration) -> f64 {
+    let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+    f64::from(micros) / 1000.0
+}
+
+/// Per cent with one decimal; 0 of nothing.
+fn percent(part: usize, whole: usize) -> f64 {
+    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    if whole == 0 { 0.0 } else { (number(part) / number(whole) * 1000.0).round() / 10.0 }
+}

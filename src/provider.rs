@@ -1,0 +1,294 @@
+//! One provider: its settings with all that is known about it, and the numbers that it keeps.
+//!
+//! Made by `core` from `settings`; holds what `uplink`, `probe` and `reliability` found out; read by `ranking`, `route_plan`, `status`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::event::ProviderId;
+use crate::kernel::{IfIndex, LookupQuestion};
+use crate::moment::Moment;
+use crate::probe::Prober;
+use crate::random::Random;
+use crate::reason::Reason;
+use crate::reliability::Reliability;
+use crate::settings::{ProviderSettings, Settings};
+use crate::uplink::Uplink;
+
+/// The highest provider id: six bits of a mark.
+pub const MAX_ID: u8 = 63;
+
+/// Failures closer together than this make the next failback wait longer.
+const FAILURES_APART: Duration = Duration::from_secs(600);
+/// The most that `failback_delay` is multiplied by.
+const MAX_DELAY_FACTOR: u32 = 10;
+/// The interval of checks while a provider has to prove itself, unless its `interval` is shorter.
+const PROOF_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A provider's state, in the words of design section 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderState {
+    /// No device, address, gateway, or no way to its targets.
+    Unresolved,
+    /// The device has no carrier.
+    NoCarrier,
+    /// Nothing known yet.
+    Checking,
+    /// Reliable.
+    Online,
+    /// Unreliable.
+    Offline,
+    /// `enabled '0'`.
+    Disabled,
+}
+
+impl ProviderState {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::NoCarrier => "no_carrier",
+            Self::Checking => "checking",
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// Whether packets bound to the device reach the gateway, by the kernel's own answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Not asked, or changes that mend it are under way.
+    Unknown,
+    /// They do.
+    Clear,
+    /// Something stands in the way.
+    Blocked(Reason),
+}
+
+/// One provider and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Its number.
+    pub id: ProviderId,
+    /// Its section.
+    pub settings: ProviderSettings,
+    /// Its way out, or what is missing.
+    pub uplink: Result<Uplink, Reason>,
+    /// Whether its probes can get out.
+    pub path: Path,
+    /// Its probes.
+    pub prober: Prober,
+    /// Its counters.
+    pub reliability: Reliability,
+    /// It was active when the daemon started: believed until its first verdict, so that a restart moves nothing.
+    pub presumed: bool,
+    /// Since when it is reliable.
+    pub reliable_since: Option<Moment>,
+    /// When its last check began.
+    pub last_begin: Option<Moment>,
+    /// Somebody asked for a check now.
+    pub check_now: bool,
+    /// Checks finished.
+    pub checks: u64,
+    /// Of these, failed.
+    pub failed_checks: u64,
+    /// State last told, and since when.
+    pub told: Option<(ProviderState, Moment)>,
+    last_failure: Option<Moment>,
+    delay_factor: u32,
+}
+
+impl Provider {
+    /// A provider about which nothing is known.
+    pub fn new(id: ProviderId, settings: ProviderSettings, all: &Settings, random: &mut Random) -> Self {
+        let prober = Prober::new(probe_id(id, random), targets(&settings, all), random);
+        let mut provider = Self {
+            id,
+            settings: settings.clone(),
+            uplink: Err(Reason::NotReadYet),
+            path: Path::Unknown,
+            prober,
+            reliability: Reliability::default(),
+            presumed: false,
+            reliable_since: None,
+            last_begin: None,
+            check_now: false,
+            checks: 0,
+            failed_checks: 0,
+            told: None,
+            last_failure: None,
+            delay_factor: 1,
+        };
+        provider.configure(settings, all);
+        provider
+    }
+
+    /// Takes over settings that leave its targets as they are. With failover disabled, so is every provider.
+    pub fn configure(&mut self, settings: ProviderSettings, all: &Settings) {
+        self.settings = settings;
+        self.settings.enabled &= all.enabled;
+        self.reliability.trim(self.settings.check.history);
+    }
+
+    /// The uplink, if it could carry traffic now.
+    pub fn usable(&self) -> Option<&Uplink> {
+        self.uplink.as_ref().ok().filter(|uplink| uplink.carrier)
+    }
+
+    /// Reliable, by proof or (at start) by presumption.
+    pub fn is_reliable(&self) -> bool {
+        self.usable().is_some()
+            && !matches!(self.path, Path::Blocked(_))
+            && self.reliability.verdict().unwrap_or(self.presumed)
+    }
+
+    /// The state of the moment.
+    pub fn state(&self) -> ProviderState {
+        match &self.uplink {
+            _ if !self.settings.enabled => ProviderState::Disabled,
+            Err(_) => ProviderState::Unresolved,
+            Ok(uplink) if !uplink.carrier => ProviderState::NoCarrier,
+            Ok(_) if matches!(self.path, Path::Blocked(_)) => ProviderState::Unresolved,
+            Ok(_) => match self.reliability.verdict() {
+                None => ProviderState::Checking,
+                Some(true) => ProviderState::Online,
+                Some(false) => ProviderState::Offline,
+            },
+        }
+    }
+
+    /// Why it is not online.
+    pub fn reason(&self) -> Option<Reason> {
+        match (&self.uplink, &self.path) {
+            _ if !self.settings.enabled => None,
+            (Err(reason), _) | (Ok(_), Path::Blocked(reason)) => Some(reason.clone()),
+            (Ok(uplink), _) if !uplink.carrier => Some(Reason::NoCarrier),
+            _ if self.reliability.verdict() == Some(false) => self.reliability.reason(&self.settings.check),
+            _ => None,
+        }
+    }
+
+    /// Notes that it became unreliable: each further failure within ten minutes doubles its failback delay, up to tenfold.
+    pub fn failed(&mut self, now: Moment) {
+        let again = self.last_failure.is_some_and(|last| now.since(last) < FAILURES_APART);
+        self.delay_factor = if again { self.delay_factor.saturating_mul(2).min(MAX_DELAY_FACTOR) } else { 1 };
+        self.last_failure = Some(now);
+        self.reliable_since = None;
+        self.presumed = false;
+    }
+
+    /// When it may take over from a provider that works, if it stays reliable.
+    pub fn failback_at(&self) -> Option<Moment> {
+        self.reliable_since.map(|since| since + self.settings.check.failback_delay.saturating_mul(self.delay_factor))
+    }
+
+    /// When its next check begins, given that it is active and whether anything is reliable; `None`: not probed.
+    pub fn next_begin(&self, active: bool, any_reliable: bool) -> Option<Moment> {
+        if self.path != Path::Clear || self.usable().is_none() || self.prober.is_running() {
+            return None;
+        }
+        let Some(last) = self.last_begin.filter(|_| !self.check_now) else { return Some(Moment::default()) };
+        let limits = &self.settings.check;
+        let proving = match self.reliability.verdict() {
+            None => true,
+            Some(false) => !any_reliable && self.reliability.success_streak() > 0,
+            Some(true) => false,
+        };
+        let pause = if proving {
+            limits.interval.min(PROOF_INTERVAL)
+        } else if active || !any_reliable {
+            limits.interval
+        } else {
+            limits.standby_interval
+        };
+        Some(last + pause)
+    }
+
+    /// What the kernel must answer before it is probed.
+    pub fn lookups(&self) -> impl Iterator<Item = LookupQuestion> {
+        let device: Option<IfIndex> = self.usable().map(|uplink| uplink.device);
+        let mut targets: Vec<IpAddr> = self.prober.targets().collect();
+        targets.sort_unstable();
+        targets.dedup();
+        device
+            .into_iter()
+            .flat_map(move |device| targets.clone().into_iter().map(move |target| LookupQuestion { device, target }))
+    }
+}
+
+/// The targets of a provider's tests.
+pub fn targets(provider: &ProviderSettings, all: &Settings) -> Vec<Vec<IpAddr>> {
+    let by_name = |name: &String| all.tests.iter().find(|test| test.name == *name);
+    provider.tests.iter().filter_map(by_name).map(|test| test.targets.clone()).collect()
+}
+
+/// An ICMP identifier that no other provider has: masquerading of the router's own packets must not confuse two of them.
+pub fn probe_id(id: ProviderId, random: &mut Random) -> u16 {
+    let [high, low, ..] = random.next().to_be_bytes();
+    (u16::from_be_bytes([high, low]) & !u16::from(MAX_ID)) | u16::from(id.0 & MAX_ID)
+}
+
+/// Gives every name an id: the one it had, else the lowest free one, in the order of the names.
+pub fn assign_ids<'a>(
+    names: impl Iterator<Item = &'a str>,
+    before: &BTreeMap<String, ProviderId>,
+) -> BTreeMap<String, ProviderId> {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut ids = BTreeMap::new();
+    for &name in &names {
+        let kept =
+            before.get(name).filter(|id| (1..=MAX_ID).contains(&id.0) && !ids.values().any(|taken| taken == *id));
+        if let Some(id) = kept {
+            ids.insert(name.to_owned(), *id);
+        }
+    }
+    for name in names {
+        let free = (1..=MAX_ID).map(ProviderId).find(|id| !ids.values().any(|taken| taken == id));
+        if let (false, Some(free)) = (ids.contains_key(name), free) {
+            ids.insert(name.to_owned(), free);
+        }
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_stay_with_their_names() {
+        let before =
+            |list: &[(&str, u8)]| list.iter().map(|(name, id)| ((*name).to_owned(), ProviderId(*id))).collect();
+        for (names, had, want, why) in [
+            (&["lte", "fiber"][..], before(&[]), before(&[("fiber", 1), ("lte", 2)]), "sorted names"),
+            (
+                &["dsl", "lte"],
+                before(&[("fiber", 1), ("lte", 2)]),
+                before(&[("dsl", 1), ("lte", 2)]),
+                "kept ones keep theirs",
+            ),
+            (
+                &["a", "b"],
+                before(&[("a", 3), ("b", 3)]),
+                before(&[("a", 3), ("b", 1)]),
+                "a damaged file gives nobody a twin",
+            ),
+            (&["a"], before(&[("a", 64)]), before(&[("a", 1)]), "nor a number out of range"),
+        ] {
+            assert_eq!(assign_ids(names.iter().copied(), &had), want, "{why}");
+        }
+    }
+
+    #[test]
+    fn probe_ids_differ_between_providers() {
+        let mut random = Random::new(3);
+        for _ in 0..1000 {
+            assert_ne!(probe_id(ProviderId(1), &mut random) & 63, probe_id(ProviderId(2), &mut random) & 63);
+        }
+    }
+}

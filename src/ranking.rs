@@ -1,0 +1,178 @@
+//! Which provider is active, and the order of the others.
+//!
+//! Reads what `core` knows of every provider; `route_plan` turns the order into slots.
+
+use crate::moment::Moment;
+use crate::settings::{Failback, LastResort};
+
+/// What the ranking needs to know of one provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Candidate {
+    /// Has an uplink with a carrier.
+    pub usable: bool,
+    /// Is reliable.
+    pub reliable: bool,
+    /// Nothing is known of it yet: better than one known to be bad.
+    pub checking: bool,
+    /// `option priority`.
+    pub priority: u32,
+    /// When it may take over from a provider that works.
+    pub failback_at: Option<Moment>,
+}
+
+/// The policy, from the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// `option failback`.
+    pub failback: Failback,
+    /// `option last_resort`.
+    pub last_resort: LastResort,
+    /// The pinned candidate.
+    pub pin: Option<usize>,
+}
+
+/// The result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranking {
+    /// All candidates, best first; the active one leads.
+    pub order: Vec<usize>,
+    /// The active one; `None`: no provider is usable.
+    pub active: Option<usize>,
+    /// Why it is the active one.
+    pub why: Why,
+    /// When the ranking will change by the passing of time alone.
+    pub next: Option<Moment>,
+}
+
+/// Why the active provider is active.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Why {
+    /// There is none.
+    #[default]
+    NoneUsable,
+    /// It is pinned.
+    Pinned,
+    /// It is the best reliable one.
+    Best,
+    /// It is reliable, and a better one has not been so for long enough, or may not take over by itself.
+    Stays,
+    /// No provider is reliable.
+    LastResort,
+}
+
+/// Ranks the candidates, which come in file order. `active` is the one that holds the lowest metric now.
+pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy: Policy) -> Ranking {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    let get = |index: usize| candidates.get(index).copied().unwrap_or_default();
+    order.sort_by_key(|&index| {
+        let it = get(index);
+        (!it.usable, !it.reliable, !it.checking, it.priority, index)
+    });
+    let usable = |index: &usize| get(*index).usable;
+    let reliable = |index: &usize| usable(index) && get(*index).reliable;
+    let best = order.first().copied().filter(usable);
+    let mut next = None;
+
+    let (chosen, why) = if let Some(pinned) = policy.pin.filter(usable) {
+        (Some(pinned), Why::Pinned)
+    } else if let Some(best) = best.filter(reliable) {
+        match active.filter(reliable) {
+            Some(active) if get(best).priority < get(active).priority => {
+                let mut better =
+                    order.iter().copied().filter(reliable).filter(|&it| get(it).priority < get(active).priority);
+                let due = better.clone().find(|&it| get(it).failback_at.is_some_and(|at| at <= now));
+                match (policy.failback, due) {
+                    (Failback::Auto, Some(due)) => (Some(due), Why::Best),
+                    (Failback::Auto, None) => {
+                        next = better.by_ref().filter_map(|it| get(it).failback_at).min();
+                        (Some(active), Why::Stays)
+                    }
+                    (Failback::Manual, _) => (Some(active), Why::Stays),
+                }
+            }
+            Some(active) => (Some(active), if active == best { Why::Best } else { Why::Stays }),
+            None => (Some(best), Why::Best),
+        }
+    } else {
+        let kept = active.filter(usable).filter(|_| policy.last_resort == LastResort::Keep);
+        let first = || order.iter().copied().filter(usable).min_by_key(|&index| (get(index).priority, index));
+        let chosen = match policy.last_resort {
+            LastResort::Keep => kept.or(best),
+            LastResort::First => first(),
+        };
+        (chosen, if chosen.is_some() { Why::LastResort } else { Why::NoneUsable })
+    };
+    if let Some(chosen) = chosen {
+        order.retain(|&index| index != chosen);
+        order.insert(0, chosen);
+    }
+    Ranking { order, active: chosen, why, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const NOW: Moment = Moment::from_nanos(1_000_000_000_000);
+
+    /// `R` reliable for long, `r` only just, `U` unreliable, `c` checking, `-` unusable; priorities by position.
+    fn candidates(script: &str) -> Vec<Candidate> {
+        let make = |(index, word): (usize, char)| Candidate {
+            usable: word != '-',
+            reliable: matches!(word, 'R' | 'r'),
+            checking: word == 'c',
+            priority: u32::try_from(index).unwrap() + 1,
+            failback_at: match word {
+                'R' => Some(NOW),
+                'r' => Some(NOW + Duration::from_secs(9)),
+                _ => None,
+            },
+        };
+        script.chars().enumerate().map(make).collect()
+    }
+
+    #[test]
+    fn who_is_active() {
+        let auto = Policy { failback: Failback::Auto, last_resort: LastResort::Keep, pin: None };
+        let manual = Policy { failback: Failback::Manual, ..auto };
+        let first = Policy { last_resort: LastResort::First, ..auto };
+        let pin2 = Policy { pin: Some(2), ..auto };
+        for (script, active, policy, want, why, reason) in [
+            ("RRR", None, auto, &[0, 1, 2][..], Why::Best, "the most preferred"),
+            ("URR", Some(0), auto, &[1, 2, 0], Why::Best, "the active one failed: now, and it goes last"),
+            ("rRR", Some(1), auto, &[1, 0, 2], Why::Stays, "a better one came back, but not for long enough"),
+            ("RRR", Some(1), auto, &[0, 1, 2], Why::Best, "now it has"),
+            ("RRR", Some(1), manual, &[1, 0, 2], Why::Stays, "a person decides"),
+            ("URR", Some(0), manual, &[1, 2, 0], Why::Best, "a failure moves traffic all the same"),
+            ("rRR", Some(2), auto, &[1, 0, 2], Why::Best, "the best of those that may"),
+            ("UUU", Some(1), auto, &[1, 0, 2], Why::LastResort, "none reliable: keep"),
+            ("UUU", Some(1), first, &[0, 1, 2], Why::LastResort, "none reliable: first"),
+            ("-Uc", Some(0), auto, &[2, 1, 0], Why::LastResort, "the active one is gone: unknown beats known bad"),
+            ("UUU", None, auto, &[0, 1, 2], Why::LastResort, "any route is better than none"),
+            ("---", Some(1), auto, &[0, 1, 2], Why::NoneUsable, "nothing to choose from"),
+            ("RRU", Some(0), pin2, &[2, 0, 1], Why::Pinned, "whatever the checks say"),
+            ("RR-", Some(0), pin2, &[0, 1, 2], Why::Best, "a pin without an uplink is not followed"),
+            ("cRR", Some(1), auto, &[1, 2, 0], Why::Best, "one that came back must prove itself first"),
+        ] {
+            let got = rank(NOW, &candidates(script), active, policy);
+            assert_eq!((got.order.as_slice(), got.why), (want, why), "{script} {active:?}: {reason}");
+        }
+    }
+
+    #[test]
+    fn failback_wakes_up_when_the_first_of_the_better_ones_may() {
+        let policy = Policy { failback: Failback::Auto, last_resort: LastResort::Keep, pin: None };
+        assert_eq!(rank(NOW, &candidates("rrR"), Some(2), policy).next, Some(NOW + Duration::from_secs(9)));
+        assert_eq!(rank(NOW, &candidates("rRR"), Some(1), policy).next, Some(NOW + Duration::from_secs(9)));
+        assert_eq!(rank(NOW, &candidates("RRR"), Some(0), policy).next, None);
+    }
+
+    #[test]
+    fn equal_priority_is_no_reason_to_move() {
+        let policy = Policy { failback: Failback::Auto, last_resort: LastResort::Keep, pin: None };
+        let mut tier = candidates("RR");
+        tier[1].priority = 1;
+        assert_eq!(rank(NOW, &tier, Some(1), policy).active, Some(1));
+    }
+}

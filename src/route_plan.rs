@@ -1,0 +1,301 @@
+//! What should be in the kernel, and the difference to what is: slots, provider tables, rules, sysctls, takeover.
+//!
+//! Reads the ranking's order and the kernel's snapshot; `core` sends the changes out and plans again from the next snapshot, so
+//! nothing is remembered as installed and a change that was refused or undone by somebody simply comes up again.
+
+use crate::event::{MovedRoute, ProviderId, SavedSysctl, State};
+use crate::kernel::{
+    IfIndex, Link, Metric, Network, NextHops, PROTOCOL, Route, RouteChange, RouteKind, Rule, RulePriority,
+    SCOPE_UNIVERSE, Selector, Snapshot, Sysctl, TableId,
+};
+use crate::takeover;
+use crate::uplink::{Uplink, table_of};
+
+/// Priorities of `oif` rules begin here above `base_priority`, two per provider.
+const OIF_RULES: u32 = 0;
+/// Priorities of `from` rules begin here above `base_priority`; 200 to 399 are kept for `fwmark`.
+const SOURCE_RULES: u32 = 400;
+
+/// What should be.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// Enabled providers.
+    pub members: Vec<Member<'a>>,
+    /// Those of `members` (by index) that get a slot, best first.
+    pub slots: Vec<usize>,
+    /// Metric of the first slot.
+    pub start_metric: Metric,
+    /// Where provider tables begin.
+    pub base_table: TableId,
+    /// Where our rules begin.
+    pub base_priority: RulePriority,
+    /// Whether foreign default routes on the members' devices are moved away.
+    pub takeover: bool,
+}
+
+/// A provider as the kernel is to know it.
+#[derive(Clone, Debug)]
+pub struct Member<'a> {
+    /// Its number.
+    pub id: ProviderId,
+    /// Its device, if there is one.
+    pub device: Option<IfIndex>,
+    /// Its uplink, if it is complete.
+    pub uplink: Option<&'a Uplink>,
+    /// Whether packets from its address are to leave through it.
+    pub source_rule: bool,
+}
+
+/// The difference, and what must be noted before it is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In the order in which they keep a default route in main at every moment.
+    pub changes: Vec<RouteChange>,
+    /// Takeover's order, for the state file.
+    pub moved: Vec<MovedRoute>,
+    /// Sysctl values found, for the state file.
+    pub sysctls: Vec<SavedSysctl>,
+    /// The slots' metrics, by member index.
+    pub metrics: Vec<(usize, Metric)>,
+    /// Foreign default routes that go before ours and are left alone.
+    pub overridden_by: Vec<Route>,
+}
+
+/// Compares what should be with what is.
+pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
+    let mut plan = Plan { moved: state.moved.clone(), sysctls: state.sysctls.clone(), ..Plan::default() };
+    let mut keep: Vec<&Route> = Vec::new();
+    let choosing = wanted.members.len() > 1;
+
+    if choosing {
+        for link in wanted.members.iter().filter_map(|member| member.device).filter_map(|device| link(snapshot, device))
+        {
+            set_sysctls(link, snapshot.all_rp_filter, &mut plan);
+        }
+    }
+
+    let slots = slot_routes(wanted, snapshot, &mut plan.metrics);
+    write_missing(&slots, snapshot, &mut keep, &mut plan.changes);
+
+    let tables: Vec<Route> = wanted.members.iter().flat_map(|member| table_routes(wanted.base_table, member)).collect();
+    write_missing(&tables, snapshot, &mut keep, &mut plan.changes);
+
+    let rules = rules(wanted);
+    let is_there = |rule: &&Rule| snapshot.rules.iter().any(|seen| same_rule(seen, rule));
+    plan.changes.extend(rules.iter().filter(|rule| !is_there(rule)).cloned().map(RouteChange::AddRule));
+
+    if let (Some((_, first)), Some((_, last))) = (plan.metrics.first().copied(), plan.metrics.last().copied()) {
+        let taken = choosing && wanted.takeover;
+        let mut in_the_way = Vec::new();
+        for route in snapshot.routes.iter().filter(|route| takeover::is_foreign(route)) {
+            let member = wanted.members.iter().find(|member| route.device.is_some() && member.device == route.device);
+            match member {
+                Some(member) if taken && takeover::is_in_the_way(route, first, last) => {
+                    in_the_way.push((member.id, route))
+                }
+                _ if route.metric < first => plan.overridden_by.push(route.clone()),
+                _ => {}
+            }
+        }
+        takeover::move_away(&in_the_way, snapshot, &mut plan.moved, &mut plan.changes);
+    }
+    let is_member = |id: ProviderId| wanted.members.iter().any(|member| member.id == id);
+    let before = plan.changes.len();
+    takeover::move_back(snapshot, state, |id| choosing && wanted.takeover && is_member(id), &mut plan.changes);
+    forget_returned(&mut plan, snapshot, before);
+
+    delete_ours(snapshot, &keep, &rules, &mut plan.changes);
+    let member_devices: Vec<IfIndex> =
+        wanted.members.iter().filter(|_| choosing).filter_map(|member| member.device).collect();
+    reset_sysctls(snapshot, &mut plan.sysctls, &member_devices, &mut plan.changes);
+    plan
+}
+
+/// The way back: moved routes return, then everything of ours goes, then the sysctls return. Empty when all is as it was.
+pub fn restore(snapshot: &Snapshot, state: &State) -> Plan {
+    let nothing = Wanted {
+        members: vec![],
+        slots: vec![],
+        start_metric: Metric(0),
+        base_table: TableId(0),
+        base_priority: RulePriority(0),
+        takeover: false,
+    };
+    plan(&nothing, snapshot, state)
+}
+
+/// Moved routes whose copy is neither in the kernel nor about to be need no note any more. The copies being written stand in
+/// `plan.changes`, those moved back from `before` on.
+fn forget_returned(plan: &mut Plan, snapshot: &Snapshot, before: usize) {
+    let copies = snapshot.routes.iter().filter(|route| takeover::is_foreign(route)).map(|route| route.metric);
+    let written = plan.changes.iter().take(before).filter_map(|change| match change {
+        RouteChange::Write(route) | RouteChange::Append(route) => Some(route.metric),
+        _ => None,
+    });
+    let metrics: Vec<Metric> = copies.chain(written).collect();
+    plan.moved.retain(|it| metrics.contains(&takeover::moved_metric(it.id, it.metric)));
+}
+
+/// Default routes in main, at the lowest metrics that no foreign default route holds: a metric is never written while somebody
+/// else's route is there, also not one that takeover is about to move.
+fn slot_routes(wanted: &Wanted<'_>, snapshot: &Snapshot, metrics: &mut Vec<(usize, Metric)>) -> Vec<Route> {
+    let held: Vec<Metric> =
+        snapshot.routes.iter().filter(|route| takeover::is_foreign(route)).map(|route| route.metric).collect();
+    let mut free = (wanted.start_metric.0..).map(Metric).filter(|metric| !held.contains(metric));
+    let only_if_none = wanted.members.len() < 2 && !held.is_empty();
+    let mut routes = Vec::new();
+    for &slot in wanted.slots.iter().filter(|_| !only_if_none) {
+        let uplink = wanted.members.get(slot).and_then(|member| member.uplink);
+        if let Some((uplink, metric)) = uplink.zip(free.next()) {
+            metrics.push((slot, metric));
+            routes.push(uplink.default_route(TableId::MAIN, metric));
+        }
+    }
+    routes
+}
+
+/// A provider's table: its network, its default route, and a last word for what looks here without a device.
+fn table_routes(base: TableId, member: &Member<'_>) -> Vec<Route> {
+    let table = table_of(base, member.id);
+    let unreachable = Route {
+        table,
+        destination: Network::ANY_V4,
+        metric: Metric(u32::MAX),
+        tos: 0,
+        protocol: PROTOCOL,
+        kind: RouteKind::Unreachable,
+        scope: SCOPE_UNIVERSE,
+        device: None,
+        gateway: None,
+        source: None,
+        onlink: false,
+        next_hops: NextHops::Single,
+        other: vec![],
+    };
+    let uplink = member.uplink.into_iter();
+    // The connected network comes first: the kernel checks a gateway against what the table holds.
+    uplink
+        .flat_map(|uplink| uplink.connected_route(table).into_iter().chain([uplink.default_route(table, Metric(0))]))
+        .chain([unreachable])
+        .collect()
+}
+
+/// The rules of all members, in pairs: what is more specific than a default route in main, then the provider's table.
+fn rules(wanted: &Wanted<'_>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for member in &wanted.members {
+        let mut pair = |offset: u32, selector: Selector| {
+            let first = wanted.base_priority.0.saturating_add(offset).saturating_add(2 * u32::from(member.id.0));
+            let rule = |priority, table, suppress_prefix| Rule {
+                priority: RulePriority(priority),
+                selector: Some(selector),
+                table,
+                suppress_prefix,
+                raw: vec![],
+            };
+            rules.push(rule(first, TableId::MAIN, Some(0)));
+            rules.push(rule(first.saturating_add(1), table_of(wanted.base_table, member.id), None));
+        };
+        if let Some(device) = member.device {
+            pair(OIF_RULES, Selector::OutgoingDevice(device));
+        }
+        if let Some(uplink) = member.uplink.filter(|_| member.source_rule) {
+            let length = if uplink.address.is_ipv4() { 32 } else { 128 };
+            pair(SOURCE_RULES, Selector::Source(Network::new(uplink.address, length)));
+        }
+    }
+    rules
+}
+
+fn same_rule(seen: &Rule, wanted: &Rule) -> bool {
+    (seen.priority, seen.selector, seen.table, seen.suppress_prefix)
+        == (wanted.priority, wanted.selector, wanted.table, wanted.suppress_prefix)
+}
+
+/// Writes the `wanted` routes that are not the first of ours at their place, and notes in `keep` those that are.
+fn write_missing<'a>(
+    wanted: &[Route],
+    snapshot: &'a Snapshot,
+    keep: &mut Vec<&'a Route>,
+    changes: &mut Vec<RouteChange>,
+) {
+    for route in wanted {
+        let mut there = snapshot.routes.iter().filter(|seen| seen.is_ours() && same_place(seen, route));
+        match there.next() {
+            Some(first) if first == route => keep.push(first),
+            // REPLACE would answer EEXIST: the wanted one stands behind this one.
+            Some(first) if there.any(|seen| seen == route) => changes.push(RouteChange::Delete(first.clone())),
+            // It is swapped in place, not deleted afterwards.
+            Some(first) => {
+                keep.push(first);
+                changes.push(RouteChange::Write(route.clone()));
+            }
+            None => changes.push(RouteChange::Write(route.clone())),
+        }
+    }
+}
+
+/// The kernel's key of a route.
+fn same_place(a: &Route, b: &Route) -> bool {
+    (a.table, a.destination, a.metric, a.tos) == (b.table, b.destination, b.metric, b.tos)
+}
+
+/// Deletes what is ours and not wanted, rules before the tables they lead to.
+fn delete_ours(snapshot: &Snapshot, keep: &[&Route], rules: &[Rule], changes: &mut Vec<RouteChange>) {
+    let unwanted_rules = snapshot.rules.iter().filter(|seen| !rules.iter().any(|rule| same_rule(seen, rule)));
+    changes.extend(unwanted_rules.cloned().map(RouteChange::DeleteRule));
+    let is_kept = |route: &Route| keep.iter().any(|kept| std::ptr::eq(*kept, route));
+    let deletion = |route: &&Route| RouteChange::Delete((*route).clone());
+    for route in snapshot.routes.iter().filter(|route| route.is_ours() && !is_kept(route)) {
+        if !changes.contains(&deletion(&route)) {
+            changes.push(deletion(&route));
+        }
+    }
+}
+
+fn link(snapshot: &Snapshot, index: IfIndex) -> Option<&Link> {
+    snapshot.links.iter().find(|link| link.index == index)
+}
+
+/// Dead links must not attract traffic, and replies must come in whichever provider main prefers.
+fn set_sysctls(link: &Link, all_rp_filter: u32, plan: &mut Plan) {
+    let mut set = |key, found: u32, value: u32| {
+        if !plan.sysctls.iter().any(|saved| saved.index == link.index && saved.key == key) {
+            plan.sysctls.push(SavedSysctl { device: link.name.clone(), index: link.index, key, value: found });
+        }
+        plan.changes.push(RouteChange::SetSysctl { device: link.index, key, value });
+    };
+    if link.ignore_linkdown != 1 {
+        set(Sysctl::IgnoreLinkdown, link.ignore_linkdown, 1);
+    }
+    // The effective value is the greater one (ip-sysctl: rp_filter).
+    if link.rp_filter.max(all_rp_filter) == 1 {
+        set(Sysctl::RpFilter, link.rp_filter, if all_rp_filter == 1 { 2 } else { 0 });
+    }
+}
+
+/// Gives devices that are no provider's any more their values back, and forgets devices that are gone.
+fn reset_sysctls(
+    snapshot: &Snapshot,
+    saved: &mut Vec<SavedSysctl>,
+    in_use: &[IfIndex],
+    changes: &mut Vec<RouteChange>,
+) {
+    saved.retain(|it| {
+        let Some(link) = link(snapshot, it.index) else { return false };
+        let present = match it.key {
+            Sysctl::RpFilter => link.rp_filter,
+            Sysctl::IgnoreLinkdown => link.ignore_linkdown,
+        };
+        if in_use.contains(&it.index) {
+            return true;
+        }
+        if present != it.value {
+            changes.push(RouteChange::SetSysctl { device: it.index, key: it.key, value: it.value });
+        }
+        present != it.value
+    });
+}
+
+#[cfg(test)]
+mod tests;

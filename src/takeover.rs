@@ -1,0 +1,120 @@
+//! Takeover: foreign default routes on provider devices, moved out of our way to metrics from a thousand million on, and moved back.
+//!
+//! Called by `route_plan`. The number alone tells whose a moved route is and where it was, so that a crash loses nothing; the
+//! state file only adds the order in which routes of equal metric were moved.
+
+use crate::event::{MovedRoute, ProviderId, State};
+use crate::kernel::{Metric, NextHops, PROTOCOL_BOOT, Route, RouteChange, RouteKind, Snapshot};
+use crate::provider::MAX_ID;
+
+const BASE: u32 = 1_000_000_000;
+const PER_PROVIDER: u32 = 1_000_000;
+
+/// Where a default route of provider `id` at metric `old` is moved to. `old` is below one million.
+pub const fn moved_metric(id: ProviderId, old: Metric) -> Metric {
+    Metric(BASE + (id.0 as u32) * PER_PROVIDER + old.0)
+}
+
+/// The provider and the metric before, if `metric` is one that takeover makes.
+pub fn original_metric(metric: Metric) -> Option<(ProviderId, Metric)> {
+    let offset = metric.0.checked_sub(BASE)?;
+    let id = u8::try_from(offset / PER_PROVIDER).ok().filter(|id| (1..=MAX_ID).contains(id))?;
+    Some((ProviderId(id), Metric(offset % PER_PROVIDER)))
+}
+
+/// Another program's default route that traffic in main follows.
+pub fn is_foreign(route: &Route) -> bool {
+    route.is_main_default() && !route.is_ours()
+}
+
+/// Whether a foreign default route is to be moved, given the metrics of our first and last slot. Not one that was moved already,
+/// and not one that is somebody's deliberate override by hand: typed with a metric better than all of ours.
+pub fn is_in_the_way(route: &Route, first: Metric, last: Metric) -> bool {
+    let by_hand = route.protocol == PROTOCOL_BOOT && route.metric.0 > 0 && route.metric < first;
+    is_foreign(route)
+        && route.kind == RouteKind::Unicast
+        && route.next_hops == NextHops::Single
+        && route.metric <= last
+        && original_metric(route.metric).is_none()
+        && !by_hand
+}
+
+/// The changes that move `routes` (each with its provider, in the kernel's order) away: first the copy, and the original only when a
+/// dump shows the copy. Notes the order in `moved`.
+pub fn move_away(
+    routes: &[(ProviderId, &Route)],
+    snapshot: &Snapshot,
+    moved: &mut Vec<MovedRoute>,
+    changes: &mut Vec<RouteChange>,
+) {
+    let copy_of = |id: ProviderId, route: &Route| Route { metric: moved_metric(id, route.metric), ..route.clone() };
+    let is_copied = |id: ProviderId, route: &Route| snapshot.routes.contains(&copy_of(id, route));
+
+    let mut rounds: Vec<(Metric, u32)> = Vec::new();
+    for &(id, route) in routes {
+        if !is_copied(id, route) && !rounds.iter().any(|(metric, _)| *metric == route.metric) {
+            let last = moved.iter().filter(|it| it.metric == route.metric).map(|it| it.round).max();
+            rounds.push((route.metric, last.map_or(0, |last| last.saturating_add(1))));
+        }
+    }
+    for &(metric, round) in &rounds {
+        for &(id, _) in routes.iter().filter(|(_, route)| route.metric == metric) {
+            moved.retain(|it| (it.id, it.metric) != (id, metric));
+            moved.push(MovedRoute { id, metric, round });
+        }
+    }
+
+    let mut written: Vec<Metric> = Vec::new();
+    for &(id, route) in routes {
+        let copy = copy_of(id, route);
+        if is_copied(id, route) {
+            changes.push(RouteChange::Delete(route.clone()));
+        } else if written.contains(&copy.metric) {
+            changes.push(RouteChange::Append(copy));
+        } else {
+            written.push(copy.metric);
+            changes.push(RouteChange::Write(copy));
+        }
+    }
+}
+
+/// The changes that bring moved routes back, except those of the providers that `stay` names. Of routes that had the same metric only
+/// those moved last go back, as the kernel had only one then: the others were replaced by it in their owners' eyes.
+pub fn move_back(
+    snapshot: &Snapshot,
+    state: &State,
+    stay: impl Fn(ProviderId) -> bool,
+    changes: &mut Vec<RouteChange>,
+) {
+    let mut copies: Vec<(ProviderId, Metric, usize, Option<u32>, &Route)> = Vec::new();
+    for copy in snapshot.routes.iter().filter(|route| is_foreign(route)) {
+        let Some((id, metric)) = original_metric(copy.metric).filter(|(id, _)| !stay(*id)) else { continue };
+        let entry = state.moved.iter().enumerate().find(|(_, it)| (it.id, it.metric) == (id, metric));
+        let (place, round) = entry.map_or((usize::MAX, None), |(place, it)| (place, Some(it.round)));
+        copies.push((id, metric, place, round, copy));
+    }
+    copies.sort_by_key(|&(id, _, place, ..)| (place, id));
+
+    let mut deletions = Vec::new();
+    for &(id, metric, _, round, copy) in &copies {
+        let same_metric = || copies.iter().filter(|(_, other, ..)| *other == metric);
+        let last_round = same_metric().map(|(.., round, _)| *round).max().flatten();
+        let lowest = same_metric().map(|(id, ..)| *id).min();
+        let goes_back = fits(copy, snapshot) && (round == last_round) && (last_round.is_some() || lowest == Some(id));
+        let original = Route { metric, ..copy.clone() };
+        if goes_back && !snapshot.routes.contains(&original) {
+            changes.push(RouteChange::Append(original));
+        } else {
+            deletions.push(RouteChange::Delete(copy.clone()));
+        }
+    }
+    changes.extend(deletions);
+}
+
+/// Whether the kernel would still accept the route: its source address is on the device, its gateway within reach.
+fn fits(route: &Route, snapshot: &Snapshot) -> bool {
+    let mut addresses = snapshot.addresses.iter().filter(|address| Some(address.device) == route.device);
+    let source = route.source.is_none_or(|source| addresses.clone().any(|address| address.address == source));
+    let gateway = route.gateway.filter(|gateway| gateway.is_ipv4() && !route.onlink);
+    source && gateway.is_none_or(|gateway| addresses.any(|address| address.network().contains(gateway)))
+}
