@@ -15,3 +15,8 @@ pub mod moment;
 pub mod notice;
 pub mod settings;
 pub mod status;
+pub mod table;
+pub mod text;
+pub mod ubus_call;
+pub mod ubus_frame;
+pub mod ubus_value;
