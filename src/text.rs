@@ -1,4 +1,6 @@
-//! Words and lines for people at a terminal: durations, widths, wrapping. Used by `table`.
+//! Words and lines for people at a terminal: durations, widths, wrapping, what a mistyped word may mean.
+//!
+//! Used by `table` and by the command line.
 
 /// A duration in its two largest units: `45s`, `2m 5s`, `3d 4h`.
 pub fn duration(seconds: u64) -> String {
@@ -130,6 +132,26 @@ pub fn wrap(text: &str, columns: usize, indent: usize) -> String {
     lines
 }
 
+/// The candidate that a person most likely meant, if one is near enough.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = candidates.map(|candidate| (distance(word, candidate), candidate)).min_by_key(|(steps, _)| *steps);
+    near.filter(|(steps, candidate)| *steps <= 2 && steps + 1 < candidate.len()).map(|(_, candidate)| candidate)
+}
+
+/// Letters to insert, delete or replace (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut left = at + 1;
+        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), left);
+        for (cell, candidate) in row.iter_mut().skip(1).zip(other.chars()) {
+            left = (diagonal + usize::from(letter != candidate)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, left);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +209,21 @@ mod tests {
         assert_eq!(wrap("one two three", 8, 2), "one two\n  three");
         assert_eq!(wrap("abcdefghij", 4, 1), "abcd\n efg\n hij");
         assert_eq!(plain("a\x1b[31m\nb\u{202e}"), "a [31m b ");
+    }
+
+    #[test]
+    fn mistyped_words_are_guessed_if_they_are_near() {
+        for (word, guess) in [
+            ("statsu", Some("status")),
+            ("Status", Some("status")),
+            ("pni", None),
+            ("pinn", Some("pin")),
+            ("", None),
+            ("something", None),
+            ("ünpin", Some("unpin")),
+        ] {
+            assert_eq!(nearest(word, ["status", "pin", "unpin", ""].into_iter()), guess, "{word}");
+        }
     }
 
     proptest! {
