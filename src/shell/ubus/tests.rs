@@ -94,11 +94,11 @@ impl Peer {
 
 fn quick() -> Timing {
     Timing {
-        answer: Duration::from_millis(150),
+        answer: Duration::from_millis(500),
         retry: (Duration::from_millis(20), Duration::from_millis(50)),
         refused: Duration::from_millis(30),
         idle: Duration::from_millis(100),
-        pong: Duration::from_millis(100),
+        pong: Duration::from_millis(400),
         pending: Duration::from_millis(400),
     }
 }
@@ -265,14 +265,15 @@ async fn a_flood_of_calls_is_bounded() {
         })
     };
     let mut open = Vec::new();
-    let busy = tokio::time::timeout(Duration::from_millis(500), async {
-        loop {
-            if let BusEvent::Request(request) = bus.next().await {
-                open.push(request);
-            }
+    let mut patience = Duration::from_secs(5);
+    while let Ok(event) = tokio::time::timeout(patience, bus.next()).await {
+        if let BusEvent::Request(request) = event {
+            open.push(request);
         }
-    });
-    assert!(busy.await.is_err());
+        if open.len() >= MAX_PENDING {
+            patience = Duration::from_millis(500);
+        }
+    }
     assert_eq!(open.len(), MAX_PENDING);
     for request in open {
         bus.reply(request.reply_to, Ok(Value::Null));
@@ -371,7 +372,7 @@ async fn a_hanging_broker_is_left_and_never_waited_for() {
     assert!(bus.lost > 10_000, "the queue is bounded: {} lost", bus.lost);
     let BusEvent::Disconnected(reason) = bus.next().await else { panic!("the silence is noticed") };
     assert!(reason.contains("ping"), "{reason}");
-    assert!(tokio::time::timeout(Duration::from_millis(600), bus.next()).await.is_err(), "still hanging: told once");
+    assert!(tokio::time::timeout(Duration::from_millis(1200), bus.next()).await.is_err(), "still hanging: told once");
     broker.hang(false);
     connected(&mut bus).await;
     assert!(ask(&mut bus, &place, "status", json!({})).await.is_ok());
@@ -383,7 +384,7 @@ async fn a_silent_line_stays_as_long_as_pings_are_answered() {
     let _broker = Broker::start(&place);
     let mut bus = Bus::with_timing(&place.socket(), quick());
     connected(&mut bus).await;
-    assert!(tokio::time::timeout(Duration::from_millis(700), bus.next()).await.is_err(), "nothing to tell");
+    assert!(tokio::time::timeout(Duration::from_millis(1000), bus.next()).await.is_err(), "nothing to tell");
     assert_eq!(bus.connection, 0, "still the first connection");
 }
 
