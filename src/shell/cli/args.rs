@@ -1,0 +1,280 @@
+//! The command line in two stages: what was typed, then what it means. Pure; fed by `main`, carried out by `cli`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use failoverd::text::nearest;
+
+use crate::shell::ubus::DEFAULT_SOCKET;
+
+/// The configuration on OpenWrt.
+const DEFAULT_CONFIG: &str = "/etc/config/failover";
+
+/// What `--help` prints.
+pub(super) const HELP: &str = "\
+failoverd keeps a router online: it checks every internet uplink and moves the
+default route to a reliable one.
+
+Usage: failoverd COMMAND [OPTIONS]
+
+  run                  check the uplinks and move the default route
+      -c, --config FILE      configuration (/etc/config/failover)
+      -f, --foreground       log to the terminal, not to syslog
+  status               show the uplinks; exit code 1 if none is reliable
+      --json                 as the daemon tells it
+  watch                the same, drawn again every second
+  history PROVIDER     show a provider's last checks
+      -n, --limit COUNT      the newest COUNT of them
+      --json                 as the daemon tells it
+  check [PROVIDER]     check now
+  pin PROVIDER         use this provider whatever the checks say
+  unpin                end that
+  reload               read the configuration again
+  validate [FILE]      say what a configuration means, or what is wrong with it
+  cleanup              take everything of failoverd out of the kernel
+  help                 print this
+
+All that talk to the daemon: -s, --socket PATH   ubus (/var/run/ubus/ubus.sock)
+      -h, --help   -V, --version
+
+Exit codes: 0 fine, 1 it is not, 2 usage or bad configuration, 3 no daemon.
+";
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Be the daemon.
+    Run(RunOptions),
+    /// Print the status.
+    Status { socket: PathBuf, json: bool },
+    /// Print it again and again.
+    Watch { socket: PathBuf },
+    /// Print a provider's last checks.
+    History { socket: PathBuf, provider: String, limit: Option<u32>, json: bool },
+    /// Ask for a check.
+    Check { socket: PathBuf, provider: Option<String> },
+    /// Pin a provider.
+    Pin { socket: PathBuf, provider: String },
+    /// Unpin.
+    Unpin { socket: PathBuf },
+    /// Have the configuration read again.
+    Reload { socket: PathBuf },
+    /// Check a configuration.
+    Validate { file: PathBuf },
+    /// Take everything of ours out of the kernel.
+    Cleanup,
+    /// Print the version.
+    Version,
+    /// Print how to use it.
+    Help,
+}
+
+/// The options of `run`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RunOptions {
+    /// `-c`
+    pub(crate) config: PathBuf,
+    /// `-s`
+    pub(crate) socket: PathBuf,
+    /// `-f`: log to stderr.
+    pub(crate) foreground: bool,
+}
+
+/// An option, by its long name.
+type Opt = &'static str;
+
+/// Every command with the options it takes and the most words that may follow it.
+const COMMANDS: [(&str, &[Opt], usize); 11] = [
+    ("run", &["config", "socket", "foreground"], 0),
+    ("status", &["json", "socket"], 0),
+    ("watch", &["socket"], 0),
+    ("history", &["json", "limit", "socket"], 1),
+    ("check", &["socket"], 1),
+    ("pin", &["socket"], 1),
+    ("unpin", &["socket"], 0),
+    ("reload", &["socket"], 0),
+    ("validate", &[], 1),
+    ("cleanup", &[], 0),
+    ("help", &[], 1),
+];
+
+const OPTIONS: [(Opt, Option<char>); 7] = [
+    ("config", Some('c')),
+    ("socket", Some('s')),
+    ("foreground", Some('f')),
+    ("json", None),
+    ("limit", Some('n')),
+    ("help", Some('h')),
+    ("version", Some('V')),
+];
+
+/// What was typed.
+#[derive(Default)]
+struct Typed {
+    words: Vec<OsString>,
+    options: Vec<Opt>,
+    config: Option<PathBuf>,
+    socket: Option<PathBuf>,
+    limit: Option<u32>,
+}
+
+/// Reads the command line, without the program's name. An error is a sentence for the person who typed it.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    typed(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string()).and_then(meaning)
+}
+
+fn typed(mut parser: lexopt::Parser) -> Result<Typed, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut typed = Typed::default();
+    while let Some(argument) = parser.next()? {
+        let option = match &argument {
+            Value(word) => {
+                typed.words.push(word.clone());
+                continue;
+            }
+            Short(letter) => OPTIONS.iter().find(|(_, short)| short == &Some(*letter)),
+            Long(name) => OPTIONS.iter().find(|(long, _)| long == name),
+        };
+        let Some((option, _)) = option else {
+            let Long(name) = argument else { return Err(argument.unexpected()) };
+            let near = nearest(name, OPTIONS.iter().map(|(long, _)| *long));
+            let hint = near.map(|near| format!(" (did you mean '--{near}'?)")).unwrap_or_default();
+            return Err(format!("unknown option '--{name}'{hint}").into());
+        };
+        typed.options.push(option);
+        match *option {
+            "config" => typed.config = Some(parser.value()?.into()),
+            "socket" => typed.socket = Some(parser.value()?.into()),
+            "limit" => typed.limit = Some(parser.value()?.parse()?),
+            _ => {}
+        }
+    }
+    Ok(typed)
+}
+
+fn meaning(typed: Typed) -> Result<Command, String> {
+    if typed.options.contains(&"help") {
+        return Ok(Command::Help);
+    }
+    if typed.options.contains(&"version") {
+        return Ok(Command::Version);
+    }
+    let mut words = typed.words.into_iter();
+    let name = words.next().ok_or("what is to be done? A command is missing")?;
+    let name = name.to_string_lossy();
+    let Some((name, options, most)) = COMMANDS.iter().find(|(command, ..)| *command == name) else {
+        let near = nearest(&name, COMMANDS.iter().map(|(command, ..)| *command));
+        let hint = near.map(|near| format!(" (did you mean '{near}'?)")).unwrap_or_default();
+        return Err(format!("unknown command '{name}'{hint}"));
+    };
+    if let Some(option) = typed.options.iter().find(|option| !options.contains(*option)) {
+        return Err(format!("'{name}' takes no option '--{option}'"));
+    }
+    if let Some(word) = words.as_slice().get(*most) {
+        return Err(format!("'{name}' has nothing to do with '{}'", word.to_string_lossy()));
+    }
+    let word = words.next();
+    // Names of providers are UCI names: what is no UTF-8 matches none of them.
+    let provider = || word.as_ref().map(|word| word.to_string_lossy().into_owned());
+    let required = || provider().ok_or_else(|| format!("'{name}' needs the name of a provider"));
+    let socket = typed.socket.unwrap_or_else(|| DEFAULT_SOCKET.into());
+    let config = |given: Option<PathBuf>| given.unwrap_or_else(|| DEFAULT_CONFIG.into());
+    let json = typed.options.contains(&"json");
+    Ok(match *name {
+        "run" => {
+            let foreground = typed.options.contains(&"foreground");
+            Command::Run(RunOptions { config: config(typed.config), socket, foreground })
+        }
+        "status" => Command::Status { socket, json },
+        "watch" => Command::Watch { socket },
+        "history" => Command::History { socket, provider: required()?, limit: typed.limit, json },
+        "check" => Command::Check { socket, provider: provider() },
+        "pin" => Command::Pin { socket, provider: required()? },
+        "unpin" => Command::Unpin { socket },
+        "reload" => Command::Reload { socket },
+        "validate" => Command::Validate { file: config(word.map(PathBuf::from)) },
+        "cleanup" => Command::Cleanup,
+        _ => Command::Help,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let socket = || PathBuf::from(DEFAULT_SOCKET);
+        let run = |config: &str, socket: &str, foreground| {
+            Command::Run(RunOptions { config: config.into(), socket: socket.into(), foreground })
+        };
+        let history = |limit, json| Command::History { socket: socket(), provider: "lte".into(), limit, json };
+        for (line, command) in [
+            ("run", run(DEFAULT_CONFIG, DEFAULT_SOCKET, false)),
+            ("run -c a -s b -f", run("a", "b", true)),
+            ("-fc a run --socket=b", run("a", "b", true)),
+            ("run --config a --foreground", run("a", DEFAULT_SOCKET, true)),
+            ("status", Command::Status { socket: socket(), json: false }),
+            ("status --json -s b", Command::Status { socket: "b".into(), json: true }),
+            ("watch", Command::Watch { socket: socket() }),
+            ("history lte", history(None, false)),
+            ("history -n 5 lte --json", history(Some(5), true)),
+            ("history lte --limit=5", history(Some(5), false)),
+            ("check", Command::Check { socket: socket(), provider: None }),
+            ("check lte", Command::Check { socket: socket(), provider: Some("lte".into()) }),
+            ("pin lte", Command::Pin { socket: socket(), provider: "lte".into() }),
+            ("unpin", Command::Unpin { socket: socket() }),
+            ("reload", Command::Reload { socket: socket() }),
+            ("validate", Command::Validate { file: DEFAULT_CONFIG.into() }),
+            ("validate -- -x", Command::Validate { file: "-x".into() }),
+            ("cleanup", Command::Cleanup),
+            ("help", Command::Help),
+            ("help status", Command::Help),
+            ("status --help", Command::Help),
+            ("-h", Command::Help),
+            ("--version", Command::Version),
+            ("-V", Command::Version),
+        ] {
+            assert_eq!(parsed(line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn mistakes_get_a_sentence() {
+        for (line, sentence) in [
+            ("", "what is to be done? A command is missing"),
+            ("statsu", "unknown command 'statsu' (did you mean 'status'?)"),
+            ("staus", "unknown command 'staus' (did you mean 'status'?)"),
+            ("init", "unknown command 'init'"),
+            ("x", "unknown command 'x'"),
+            ("frobnicate", "unknown command 'frobnicate'"),
+            ("pin", "'pin' needs the name of a provider"),
+            ("history -n 3", "'history' needs the name of a provider"),
+            ("pin a b", "'pin' has nothing to do with 'b'"),
+            ("status lte", "'status' has nothing to do with 'lte'"),
+            ("cleanup -s x", "'cleanup' takes no option '--socket'"),
+            ("pin lte --json", "'pin' takes no option '--json'"),
+            ("status --jsno", "unknown option '--jsno' (did you mean '--json'?)"),
+            ("status -x", "invalid option '-x'"),
+            ("run -c", "missing argument for option '-c'"),
+        ] {
+            assert_eq!(parsed(line), Err(sentence.to_owned()), "{line}");
+        }
+        for line in ["history a -n -1", "history a -n many", "status --json=yes"] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_command_and_fits() {
+        for (command, options, _) in COMMANDS {
+            assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
+            assert!(options.iter().all(|option| HELP.contains(&format!("--{option}"))), "{command}");
+        }
+        assert!(HELP.lines().all(|line| line.len() <= 80));
+    }
+}

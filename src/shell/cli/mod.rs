@@ -1,0 +1,108 @@
+//! The command line: what was asked is carried out, printed, and told in the exit code.
+//!
+//! Called by `main`; asks the daemon through `ubus::client`, prints what the library's `table` makes of the answer.
+
+#![allow(clippy::disallowed_methods)]
+
+mod args;
+mod ask;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+pub(crate) use args::{Command, RunOptions};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well.
+    Fine = 0,
+    /// It was done, but all is not well; or it could not be done.
+    NotFine = 1,
+    /// What was typed or configured makes no sense.
+    Usage = 2,
+    /// There is no daemon to ask.
+    NoDaemon = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Where the output goes.
+#[derive(Clone, Copy, Debug)]
+struct Screen {
+    width: usize,
+    colour: bool,
+}
+
+impl Screen {
+    /// Colours only for a person who looks on and does not mind (no-color.org).
+    fn of_stdout() -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { width: 80, colour: std::io::stdout().is_terminal() && !unwanted }
+    }
+}
+
+/// Does what the command line says, without the program's name.
+pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match args::parse(arguments) {
+        Ok(command) => command,
+        Err(sentence) => {
+            complain(&format!("{sentence}\nTry 'failoverd --help'."));
+            return Exit::Usage.into();
+        }
+    };
+    match command {
+        Command::Run(options) => crate::shell::run(&options).into(),
+        Command::Validate { file } => crate::shell::validate(&file).into(),
+        Command::Cleanup => crate::shell::cleanup().into(),
+        Command::Version => {
+            print(concat!("failoverd ", env!("CARGO_PKG_VERSION"), "\n"));
+            Exit::Fine.into()
+        }
+        Command::Help => {
+            print(args::HELP);
+            Exit::Fine.into()
+        }
+        command => talk(&command).into(),
+    }
+}
+
+/// Carries out what needs the daemon.
+fn talk(command: &Command) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot wait for anything: {error}"));
+            return Exit::NotFine;
+        }
+    };
+    let screen = Screen::of_stdout();
+    if let Command::Watch { socket } = command {
+        return runtime.block_on(watch::watch(socket, screen));
+    }
+    let outcome = runtime.block_on(ask::ask(command, screen));
+    print(&outcome.text);
+    if let Some(complaint) = &outcome.complaint {
+        complain(complaint);
+    }
+    outcome.exit
+}
+
+/// A reader who has gone away (`| head`) is no reason to panic, as `print!` would.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+/// Tells the person at the terminal what must be mended.
+pub(crate) fn complain(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "failoverd: {sentence}");
+}

@@ -1,0 +1,267 @@
+//! The daemon's connection to ubus: offers the object `failover`, hands calls to the event loop, carries notices.
+//!
+//! The event loop drives it by [`Bus::next`] and answers by [`Bus::reply`]; nothing here ever makes it wait, whatever ubusd
+//! does. What the calls and values look like is in the library (`ubus_call`, `ubus_value`, `ubus_frame`).
+
+#![allow(clippy::disallowed_methods)]
+
+pub(crate) mod client;
+mod link;
+mod queue;
+mod session;
+#[cfg(test)]
+pub(crate) mod test_broker;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use failoverd::notice::Notice;
+use failoverd::ubus_call::{Call, OBJECT, UbusStatus};
+use failoverd::{ubus_frame, ubus_value};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep_until};
+use ubus::wire::{Frame, ObjId, PeerId};
+use ubus::{BlobMsgTable, OutboundMsg};
+
+use link::{Link, Phase};
+use queue::Weight;
+
+/// Where ubusd listens on OpenWrt.
+pub(crate) const DEFAULT_SOCKET: &str = "/var/run/ubus/ubus.sock";
+
+/// Calls that may wait for the event loop's answer at a time.
+const MAX_PENDING: usize = 64;
+/// The system object that takes events.
+const EVENTS: Option<ObjId> = ObjId::new(1);
+
+/// How long is waited for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// For ubusd's first word and for its answer to the registration.
+    pub(crate) answer: Duration,
+    /// Between attempts to connect: at first, and at most.
+    pub(crate) retry: (Duration, Duration),
+    /// Until the registration is tried again after a refusal.
+    pub(crate) refused: Duration,
+    /// Of silence, until ubusd is asked whether it is alive.
+    pub(crate) idle: Duration,
+    /// For its answer to that.
+    pub(crate) pong: Duration,
+    /// Until an unanswered call is answered for the event loop.
+    pub(crate) pending: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(5),
+            retry: (Duration::from_secs(1), Duration::from_secs(5)),
+            refused: Duration::from_secs(5),
+            idle: Duration::from_secs(30),
+            pong: Duration::from_secs(10),
+            pending: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What the event loop learns. Losses and returns of ubusd are logged here already.
+#[derive(Debug)]
+pub(crate) enum BusEvent {
+    /// Somebody calls a method; to be answered by [`Bus::reply`], now or later.
+    Request(Request),
+    /// The object is registered.
+    Connected,
+    /// ubusd is away, with the reason; told once until it is back. Open calls are lost.
+    Disconnected(String),
+}
+
+/// A call.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// What is asked.
+    pub(crate) call: Call,
+    /// Whom to answer.
+    pub(crate) reply_to: ReplyTo,
+}
+
+/// Whom to answer, once. An answer to a caller who is gone goes nowhere.
+#[derive(Debug)]
+pub(crate) struct ReplyTo {
+    connection: u32,
+    peer: PeerId,
+    sequence: u16,
+}
+
+/// The connection, or the attempts to have one.
+#[derive(Debug)]
+pub(crate) struct Bus {
+    socket: PathBuf,
+    timing: Timing,
+    link: Option<Link>,
+    /// Counts connections, so that an answer never reaches a later one's caller.
+    connection: u32,
+    retry_at: Instant,
+    backoff: Duration,
+    /// The present outage has been told.
+    outage_told: bool,
+    /// The present refusal of the registration has been told.
+    refusal_told: bool,
+    /// Frames lost in the present outage.
+    lost: usize,
+}
+
+impl Bus {
+    /// Connects when first driven.
+    pub(crate) fn new(socket: &Path) -> Self {
+        Self::with_timing(socket, Timing::default())
+    }
+
+    /// The same, with other waits.
+    pub(crate) fn with_timing(socket: &Path, timing: Timing) -> Self {
+        Self {
+            socket: socket.to_owned(),
+            timing,
+            link: None,
+            connection: 0,
+            retry_at: Instant::now(),
+            backoff: timing.retry.0,
+            outage_told: false,
+            refusal_told: false,
+            lost: 0,
+        }
+    }
+
+    /// The next thing the event loop must know. May be dropped at any time and called again: nothing is lost.
+    pub(crate) async fn next(&mut self) -> BusEvent {
+        loop {
+            if let Some(event) = self.turn() {
+                return event;
+            }
+            let Some(link) = &mut self.link else {
+                sleep_until(self.retry_at).await;
+                continue;
+            };
+            let wake = link.deadline(self.timing.idle);
+            let ready = tokio::select! {
+                ready = link.ready() => ready.map_err(|error| format!("waiting for ubusd: {error}")),
+                () = sleep_until(wake) => continue,
+            };
+            match ready.and_then(|()| link.transfer()) {
+                Ok(()) => self.tell_losses(),
+                Err(reason) => {
+                    if let Some(event) = self.disconnect(reason) {
+                        return event;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that can be done without waiting, until there is something to tell.
+    fn turn(&mut self) -> Option<BusEvent> {
+        let now = Instant::now();
+        if self.link.is_none() && now >= self.retry_at {
+            match Link::open(&self.socket, self.timing.answer) {
+                Ok(link) => self.link = Some(link),
+                Err(error) => return self.disconnect(format!("connecting to {}: {error}", self.socket.display())),
+            }
+        }
+        while let Some(link) = &mut self.link {
+            let handled = match link.reader.next_frame() {
+                Ok(None) => return self.timers(now),
+                Ok(Some(frame)) => self.handle(now, &frame),
+                Err(error) => Err(error.to_string()),
+            };
+            match handled {
+                Ok(None) => {}
+                Ok(Some(event)) => return Some(event),
+                Err(reason) => return self.disconnect(reason),
+            }
+        }
+        None
+    }
+
+    /// Answers a call: with an object, with nothing but success (`Value::Null`), or with a status. Never waits.
+    pub(crate) fn reply(&mut self, to: ReplyTo, answer: Result<Value, UbusStatus>) {
+        let Some(link) = self.link.as_mut().filter(|_| to.connection == self.connection) else { return };
+        let Phase::Ready { object } = link.phase else { return };
+        if link.pending.remove(&(to.peer, to.sequence)).is_none() {
+            return;
+        }
+        let answer = answer.and_then(|value| match value {
+            Value::Object(members) => ubus_value::encode(&members).map(Some).map_err(|error| {
+                log::warn!("ubus: an answer cannot be sent: {error}");
+                UbusStatus::UnknownError
+            }),
+            _ => Ok(None),
+        });
+        if let Ok(Some(data)) = &answer {
+            let data = OutboundMsg::DataReply { peer: to.peer, obj_id: Some(object), data };
+            self.send(Weight::Needed, &data.into_frame(to.sequence));
+        }
+        let status = answer.err().map_or(0, UbusStatus::code);
+        let status = OutboundMsg::Status { peer: to.peer, obj_id: Some(object), status };
+        self.send(Weight::Needed, &status.into_frame(to.sequence));
+    }
+
+    /// Sends a notice that has an action, as notification to the object's subscribers and as event. Never waits.
+    pub(crate) fn notify(&mut self, notice: &Notice) {
+        let Ok(Value::Object(members)) = serde_json::to_value(notice) else { return };
+        let Some(action) = members.get("action").and_then(Value::as_str).map(str::to_owned) else { return };
+        let event = Map::from_iter([
+            ("id".to_owned(), Value::from(OBJECT)),
+            ("data".to_owned(), Value::Object(members.clone())),
+        ]);
+        let (Ok(data), Ok(event)) = (ubus_value::encode(&members), ubus_value::encode(&event)) else { return };
+        self.send_notice(&action, &data, &event);
+    }
+
+    fn send_notice(&mut self, action: &str, data: &BlobMsgTable, event: &BlobMsgTable) {
+        let Some(Link { phase: Phase::Ready { object }, .. }) = self.link else {
+            self.lost += 1;
+            return;
+        };
+        let Some(link) = &mut self.link else { return };
+        let notification = ubus_frame::notification(object, link.next_sequence(), action, data);
+        let sequence = link.next_sequence();
+        self.send(Weight::Hint, &notification);
+        if let Some(events) = EVENTS {
+            let event = OutboundMsg::Invoke { obj_id: events, method: "send", args: event }.into_frame(sequence);
+            self.send(Weight::Hint, &event);
+        }
+    }
+
+    fn send(&mut self, weight: Weight, frame: &Frame) {
+        let Some(link) = &mut self.link else { return };
+        let lost = link.send(weight, frame);
+        if lost > 0 && self.lost == 0 {
+            log::warn!("ubus: ubusd does not read what is sent to it: notifications are given up");
+        }
+        self.lost += lost;
+    }
+
+    /// Once everything that was kept is written: says what was not.
+    fn tell_losses(&mut self) {
+        let flowing =
+            self.link.as_ref().is_some_and(|link| link.out.is_empty() && matches!(link.phase, Phase::Ready { .. }));
+        if self.lost > 0 && flowing {
+            log::warn!("ubus: {} messages were lost while ubusd was away or did not read", self.lost);
+            self.lost = 0;
+        }
+    }
+
+    fn disconnect(&mut self, reason: String) -> Option<BusEvent> {
+        self.link = None;
+        self.connection = self.connection.wrapping_add(1);
+        self.retry_at = Instant::now() + self.backoff;
+        self.backoff = (self.backoff * 2).min(self.timing.retry.1);
+        if std::mem::replace(&mut self.outage_told, true) {
+            log::debug!("ubus: {reason}");
+            return None;
+        }
+        log::warn!("ubus: {reason}; trying again, failoverd works without it");
+        Some(BusEvent::Disconnected(reason))
+    }
+}

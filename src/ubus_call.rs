@@ -1,0 +1,301 @@
+//! What can be asked of the ubus object `failover`: the methods, their arguments, and the answers that are only a number.
+//!
+//! Fed by the shell's connection with the bytes of a call; the event loop gets a typed [`Call`].
+
+use std::fmt;
+
+use ubus::blobmsg::BlobType;
+use ubus::{BlobBuilder, BlobIter, BlobRef, BlobValue};
+
+use crate::ubus_value::text;
+
+/// The name of our object on ubus, and of our event.
+pub const OBJECT: &str = "failover";
+
+/// A call of one of our methods, with its arguments in their types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `status`: everything, or of one provider alone.
+    Status {
+        /// The provider.
+        provider: Option<String>,
+    },
+    /// `history`: a provider's last checks.
+    History {
+        /// The provider.
+        provider: String,
+        /// At most that many.
+        limit: Option<u32>,
+    },
+    /// `check`: check now.
+    Check {
+        /// The provider; `None`: all.
+        provider: Option<String>,
+    },
+    /// `pin`: use this provider whatever the checks say.
+    Pin {
+        /// The provider.
+        provider: String,
+    },
+    /// `unpin`.
+    Unpin,
+    /// `reload`: read the configuration again.
+    Reload,
+}
+
+const PROVIDER: (&str, BlobType) = ("provider", BlobType::String);
+const LIMIT: (&str, BlobType) = ("limit", BlobType::Int32);
+
+/// Every method with its arguments, as `ubus -v list` shows them.
+const METHODS: [(&str, &[(&str, BlobType)]); 6] = [
+    ("status", &[PROVIDER]),
+    ("history", &[PROVIDER, LIMIT]),
+    ("check", &[PROVIDER]),
+    ("pin", &[PROVIDER]),
+    ("unpin", &[]),
+    ("reload", &[]),
+];
+
+/// The methods in the form that goes into ADD_OBJECT.
+pub fn signature() -> Vec<u8> {
+    let mut builder = BlobBuilder::new();
+    for (method, arguments) in METHODS {
+        builder.open_table(Some(method));
+        for (name, kind) in arguments {
+            builder.put_i32(Some(name), *kind as i32);
+        }
+        builder.close_table();
+    }
+    builder.finish()
+}
+
+impl Call {
+    /// Reads a call. Arguments that the method does not know are ignored (uhttpd adds `ubus_rpc_session` to every call).
+    pub fn parse(method: &str, arguments: &[u8]) -> Result<Self, UbusStatus> {
+        let known = METHODS.iter().find(|(name, _)| *name == method).ok_or(UbusStatus::MethodNotFound)?;
+        let mut provider = None;
+        let mut limit = None;
+        let mut entries = BlobIter::new(arguments);
+        while let Some(entry) = entries.try_next().map_err(|_| UbusStatus::InvalidArgument)? {
+            // A JSON null is an argument left out; of two with one name the first counts.
+            match entry.name {
+                _ if entry.ty == BlobType::Unspec => {}
+                Some("provider") if known.1.contains(&PROVIDER) && provider.is_none() => {
+                    provider = Some(string(&entry)?);
+                }
+                Some("limit") if known.1.contains(&LIMIT) && limit.is_none() => limit = Some(number(&entry)?),
+                _ => {}
+            }
+        }
+        let required = |provider: Option<String>| provider.ok_or(UbusStatus::InvalidArgument);
+        match method {
+            "status" => Ok(Self::Status { provider }),
+            "history" => Ok(Self::History { provider: required(provider)?, limit }),
+            "check" => Ok(Self::Check { provider }),
+            "pin" => Ok(Self::Pin { provider: required(provider)? }),
+            "unpin" => Ok(Self::Unpin),
+            "reload" => Ok(Self::Reload),
+            _ => Err(UbusStatus::MethodNotFound),
+        }
+    }
+}
+
+fn string(entry: &BlobRef<'_>) -> Result<String, UbusStatus> {
+    match entry.ty {
+        BlobType::String => Ok(text(entry.payload)),
+        _ => Err(UbusStatus::InvalidArgument),
+    }
+}
+
+fn number(entry: &BlobRef<'_>) -> Result<u32, UbusStatus> {
+    let number = match entry.value().map_err(|_| UbusStatus::InvalidArgument)? {
+        BlobValue::Int8(number) => number.into(),
+        BlobValue::Int16(number) => number.into(),
+        BlobValue::Int32(number) => number.into(),
+        BlobValue::Int64(number) => number,
+        _ => return Err(UbusStatus::InvalidArgument),
+    };
+    u32::try_from(number).map_err(|_| UbusStatus::InvalidArgument)
+}
+
+/// ubus' status codes (`UBUS_STATUS_*`), the ones without success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UbusStatus {
+    /// 1
+    InvalidCommand,
+    /// 2
+    InvalidArgument,
+    /// 3
+    MethodNotFound,
+    /// 4
+    NotFound,
+    /// 5
+    NoData,
+    /// 6
+    PermissionDenied,
+    /// 7
+    Timeout,
+    /// 8
+    NotSupported,
+    /// 9
+    UnknownError,
+    /// Any other.
+    Other(i32),
+}
+
+impl UbusStatus {
+    /// The number on the wire.
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::InvalidCommand => 1,
+            Self::InvalidArgument => 2,
+            Self::MethodNotFound => 3,
+            Self::NotFound => 4,
+            Self::NoData => 5,
+            Self::PermissionDenied => 6,
+            Self::Timeout => 7,
+            Self::NotSupported => 8,
+            Self::UnknownError => 9,
+            Self::Other(code) => code,
+        }
+    }
+
+    /// What a number on the wire means; 0 is success.
+    pub const fn from_code(code: i32) -> Result<(), Self> {
+        Err(match code {
+            0 => return Ok(()),
+            1 => Self::InvalidCommand,
+            2 => Self::InvalidArgument,
+            3 => Self::MethodNotFound,
+            4 => Self::NotFound,
+            5 => Self::NoData,
+            6 => Self::PermissionDenied,
+            7 => Self::Timeout,
+            8 => Self::NotSupported,
+            9 => Self::UnknownError,
+            code => Self::Other(code),
+        })
+    }
+}
+
+impl fmt::Display for UbusStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InvalidCommand => "invalid command",
+            Self::InvalidArgument => "invalid argument",
+            Self::MethodNotFound => "method not found",
+            Self::NotFound => "not found",
+            Self::NoData => "no data",
+            Self::PermissionDenied => "permission denied",
+            Self::Timeout => "timed out",
+            Self::NotSupported => "not supported",
+            Self::UnknownError => "unknown error",
+            Self::Other(code) => return write!(f, "ubus error {code}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use ubus::BlobMsgTable;
+
+    fn parse(method: &str, fill: impl FnOnce(&mut BlobBuilder)) -> Result<Call, UbusStatus> {
+        Call::parse(method, BlobMsgTable::build(fill).contents())
+    }
+
+    #[test]
+    fn arguments_are_read_in_their_types() {
+        let lte = || Some("lte".to_owned());
+        assert_eq!(parse("status", |_| ()), Ok(Call::Status { provider: None }));
+        assert_eq!(parse("status", |a| a.put_str(Some("provider"), "lte")), Ok(Call::Status { provider: lte() }));
+        assert_eq!(parse("check", |a| a.put_null(Some("provider"))), Ok(Call::Check { provider: None }));
+        assert_eq!(parse("unpin", |a| a.put_i32(Some("provider"), 1)), Ok(Call::Unpin), "not an argument of unpin");
+        assert_eq!(parse("reload", |a| a.put_str(Some("ubus_rpc_session"), "00")), Ok(Call::Reload));
+        let both = parse("pin", |a| {
+            a.put_str(Some("provider"), "lte");
+            a.put_str(Some("provider"), "dsl");
+        });
+        assert_eq!(both, Ok(Call::Pin { provider: "lte".into() }), "the first counts, as in C");
+        for fill in [
+            (|a: &mut BlobBuilder| a.put_i32(Some("limit"), 1)) as fn(&mut BlobBuilder),
+            |a| a.put_i64(Some("limit"), 1),
+            |a| a.put_bool(Some("limit"), true),
+        ] {
+            let call = parse("history", |a| {
+                a.put_str(Some("provider"), "lte");
+                fill(a);
+            });
+            assert_eq!(call, Ok(Call::History { provider: "lte".into(), limit: Some(1) }), "integers of any width");
+        }
+    }
+
+    #[test]
+    fn wrong_calls_get_the_code_that_says_why() {
+        use UbusStatus::{InvalidArgument, MethodNotFound};
+        type Fill = fn(&mut BlobBuilder);
+        for (method, fill, status, why) in [
+            ("stop", (|_| ()) as Fill, MethodNotFound, "no such method"),
+            ("", |_| (), MethodNotFound, "nor an empty one"),
+            ("pin", |_| (), InvalidArgument, "provider is missing"),
+            ("history", |a| a.put_i32(Some("limit"), 1), InvalidArgument, "provider is missing"),
+            ("pin", |a| a.put_i32(Some("provider"), 1), InvalidArgument, "a number is no name"),
+            ("status", |a| a.put_bool(Some("provider"), true), InvalidArgument, "nor a boolean"),
+            ("pin", |a| a.put_null(Some("provider")), InvalidArgument, "null is missing"),
+            (
+                "history",
+                |a| {
+                    a.put_str(Some("provider"), "lte");
+                    a.put_i32(Some("limit"), -1);
+                },
+                InvalidArgument,
+                "negative",
+            ),
+            (
+                "history",
+                |a| {
+                    a.put_str(Some("provider"), "lte");
+                    a.put_str(Some("limit"), "5");
+                },
+                InvalidArgument,
+                "text is no number",
+            ),
+        ] {
+            assert_eq!(parse(method, fill), Err(status), "{method}: {why}");
+        }
+        assert_eq!(Call::parse("status", &[1, 2, 3]), Err(InvalidArgument), "bytes that are no table");
+    }
+
+    #[test]
+    fn every_method_of_the_signature_can_be_called() {
+        let signature = signature();
+        let methods: Vec<_> = BlobIter::new(&signature).filter_map(|entry| entry.name).collect();
+        assert_eq!(methods, ["status", "history", "check", "pin", "unpin", "reload"]);
+        for method in methods {
+            assert!(parse(method, |a| a.put_str(Some("provider"), "lte")).is_ok(), "{method}");
+        }
+        // history {provider: string, limit: int32}
+        let history = BlobIter::new(&signature).nth(1).unwrap();
+        let arguments: Vec<_> = BlobIter::new(history.payload).map(|a| (a.name, a.as_i32())).collect();
+        assert_eq!(arguments, [(Some("provider"), Some(3)), (Some("limit"), Some(5))]);
+    }
+
+    #[test]
+    fn codes_survive_the_wire() {
+        for code in -1..20 {
+            let back = UbusStatus::from_code(code).map_or_else(UbusStatus::code, |()| 0);
+            assert_eq!(back, code);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_call_or_a_code(
+            method in "status|history|check|pin|unpin|reload|.{0,8}",
+            bytes in proptest::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let _ = Call::parse(&method, &bytes);
+        }
+    }
+}
