@@ -1,0 +1,72 @@
+//! The clock, read once per wake-up by the event loop, and translated for tokio's timers.
+//!
+//! `Moment`s count from boot (CLOCK_MONOTONIC), so they compare across threads and with what the kernel stamps on packets.
+
+#![allow(unsafe_code)]
+#![allow(clippy::disallowed_methods)]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use failoverd::moment::Moment;
+
+/// A packet cannot have waited longer than this to be read; a larger age means that somebody set the wall clock.
+const OLDEST: Duration = Duration::from_secs(1);
+
+/// Now.
+pub(crate) fn now() -> Moment {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec of ours; CLOCK_MONOTONIC exists on every Linux.
+    let outcome = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    debug_assert_eq!(outcome, 0);
+    let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
+    Moment::from_nanos(u64::try_from(nanos).unwrap_or(0))
+}
+
+/// The instant at which tokio is to wake us for `deadline`, seen from `now`.
+pub(crate) fn instant(now: Moment, deadline: Moment) -> tokio::time::Instant {
+    tokio::time::Instant::now() + deadline.since(now)
+}
+
+/// The moment at which the kernel received a packet, from its wall-clock stamp (time since 1970).
+pub(crate) fn received_at(now: Moment, stamp: Duration) -> Moment {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    moment_of(now, wall, stamp)
+}
+
+fn moment_of(now: Moment, wall: Duration, stamp: Duration) -> Moment {
+    now.before(wall.saturating_sub(stamp).min(OLDEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_runs_forward_and_counts_nanoseconds() {
+        let before = now();
+        std::thread::sleep(Duration::from_millis(20));
+        let passed = now().since(before);
+        assert!(passed >= Duration::from_millis(20) && passed < Duration::from_secs(5), "{passed:?}");
+    }
+
+    #[tokio::test]
+    async fn deadlines_keep_their_distance() {
+        let start = now();
+        let wait = instant(start, start + Duration::from_secs(3)) - tokio::time::Instant::now();
+        assert!(wait > Duration::from_millis(2900) && wait <= Duration::from_secs(3), "{wait:?}");
+        assert!(instant(start, start.before(Duration::from_secs(1))) <= tokio::time::Instant::now(), "the past is now");
+    }
+
+    #[test]
+    fn a_stamp_becomes_a_moment() {
+        let now = Moment::from_nanos(10_000_000_000);
+        let wall = Duration::from_secs(1_700_000_000);
+        for (stamp, age, why) in [
+            (wall.checked_sub(Duration::from_millis(7)).unwrap(), Duration::from_millis(7), "an ordinary age"),
+            (wall + Duration::from_secs(60), Duration::ZERO, "the clock was set back: not in the future"),
+            (Duration::ZERO, OLDEST, "the clock was set forward: not in the far past"),
+        ] {
+            assert_eq!(now.since(moment_of(now, wall, stamp)), age, "{why}");
+        }
+    }
+}

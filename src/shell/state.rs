@@ -1,0 +1,149 @@
+//! The state file: what the core must know again after a crash. Read at the start, written whenever the core asks for it.
+//!
+//! It is replaced in one step, so that a crash leaves the old one or the new one, and never half of either.
+
+#![allow(clippy::disallowed_methods)]
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use failoverd::event::State;
+
+/// Where it is unless told otherwise. In memory on a router: it does not outlive the kernel state that it describes.
+pub(crate) const PATH: &str = "/var/run/failover/state.json";
+
+/// More than 63 providers can fill. A larger file is not ours.
+const LONGEST: u64 = 1024 * 1024;
+
+/// What went wrong, with the consequence.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Not read: the daemon begins with nothing.
+    #[error(
+        "cannot read the state file {path}: {cause}; forgotten are the runtime pin, the order of moved routes, \
+         and the sysctl values from before the last start"
+    )]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Not written: what changed last is lost if the daemon crashes.
+    #[error("cannot write the state file {path}: {cause}; after a crash what changed last would be forgotten")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+/// Reads the state. No file is the ordinary first start; the other failures give an empty state and a warning for the log.
+pub(crate) fn load(path: &Path) -> (State, Option<Error>) {
+    match read(path) {
+        Ok(state) => (state, None),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => (State::default(), None),
+        Err(cause) => (State::default(), Some(Error::Read { path: path.to_owned(), cause })),
+    }
+}
+
+/// Writes the state; makes the directory if it is missing.
+pub(crate) fn save(path: &Path, state: &State) -> Result<(), Error> {
+    write(path, state).map_err(|cause| Error::Write { path: path.to_owned(), cause })
+}
+
+fn read(path: &Path) -> io::Result<State> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+fn write(path: &Path, state: &State) -> io::Result<()> {
+    let text = serde_json::to_string(state)?;
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+    }
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use failoverd::event::{MovedRoute, ProviderId, SavedSysctl};
+    use failoverd::kernel::{IfIndex, Metric, Sysctl};
+
+    use super::*;
+    use crate::shell::testing::Directory;
+
+    fn state() -> State {
+        State {
+            ids: [("fiber".to_owned(), ProviderId(1)), ("lte".to_owned(), ProviderId(2))].into(),
+            pin: Some("lte".to_owned()),
+            sysctls: vec![SavedSysctl {
+                device: "wan0".to_owned(),
+                index: IfIndex(7),
+                key: Sysctl::RpFilter,
+                value: 1,
+            }],
+            moved: vec![MovedRoute { id: ProviderId(1), metric: Metric(0), round: 3 }],
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let directory = Directory::new();
+        let path = directory.path().join("deeper").join("state.json");
+        assert!(matches!(load(&path), (empty, None) if empty == State::default()), "the first start is no fault");
+        for _ in 0..2 {
+            save(&path, &state()).unwrap();
+            assert!(matches!(load(&path), (found, None) if found == state()));
+        }
+        let parent = path.parent().unwrap();
+        assert_eq!(fs::read_dir(parent).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(fs::metadata(parent).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+
+    #[test]
+    fn damage_costs_the_state_and_says_so() {
+        let directory = Directory::new();
+        let path = directory.path().join("state.json");
+        save(&path, &state()).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..length]).unwrap();
+            let (found, error) = load(&path);
+            assert_eq!(found, State::default());
+            let error = error.expect("a warning").to_string();
+            assert!(error.contains("state.json") && error.contains("forgotten"), "{error}");
+        }
+        fs::write(&path, r#"{"pin": "lte", "invented later": 1}"#).unwrap();
+        let (found, error) = load(&path);
+        assert!(
+            error.is_none() && found.pin.as_deref() == Some("lte"),
+            "a file of another version is read as far as it goes"
+        );
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file() {
+        let directory = Directory::new();
+        let path = directory.path().join("state.json");
+        save(&path, &state()).unwrap();
+        fs::create_dir(directory.path().join("state.json.new")).unwrap();
+        let error = save(&path, &State::default()).unwrap_err().to_string();
+        assert!(error.contains("cannot write the state file"), "{error}");
+        assert!(matches!(load(&path), (found, None) if found == state()));
+    }
+}

@@ -1,0 +1,112 @@
+//! What the shell's own tests share: network namespaces held by a thread each, a runtime, and `ip` as a second opinion.
+//!
+//! Needs root, or a user namespace around the test run (`unshare -Urn cargo test` will do). Without, the tests fail and say so.
+
+#![allow(unsafe_code)]
+#![allow(clippy::disallowed_methods)]
+
+use std::process::Command;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A network namespace of its own, alive as long as this value. Threads share none of it by accident: only its own thread is in it.
+pub(crate) struct Namespace {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    path: String,
+}
+
+impl Namespace {
+    pub(crate) fn new() -> Self {
+        let (jobs, inbox) = channel::<Job>();
+        let (tell, told) = channel();
+        let thread = std::thread::spawn(move || {
+            // SAFETY: affects this thread alone, which has no network state yet.
+            let outcome = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+            let error = std::io::Error::last_os_error();
+            // SAFETY: no arguments, cannot fail.
+            let (process, thread) = (std::process::id(), unsafe { libc::gettid() });
+            let path = format!("/proc/{process}/task/{thread}/ns/net");
+            tell.send(if outcome == 0 { Ok(path) } else { Err(error) }).unwrap();
+            inbox.into_iter().for_each(|job| job());
+        });
+        let path = told.recv().unwrap().unwrap_or_else(|error| {
+            panic!("these tests make network namespaces, and the kernel refuses: {error}; run them as root or in `unshare -Urn`")
+        });
+        Self { jobs: Some(jobs), thread: Some(thread), path }
+    }
+
+    /// A path for `ip link set DEV netns PATH`.
+    pub(crate) fn path(&self) -> String {
+        self.path.clone()
+    }
+
+    /// Runs `job` inside; a panic in it is a panic here.
+    pub(crate) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        let (tell, told) = channel();
+        let job = move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+            let _ = tell.send(outcome);
+        };
+        self.jobs.as_ref().unwrap().send(Box::new(job)).unwrap();
+        match told.recv().unwrap() {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs a future as the daemon would: on one thread.
+pub(crate) fn in_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Runs iproute2 in the calling thread's namespace and returns what it prints.
+pub(crate) fn ip(arguments: &str) -> String {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output().unwrap();
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A device's index. Asked by a socket, since /sys shows the namespace that mounted it.
+pub(crate) fn index(device: &str) -> failoverd::kernel::IfIndex {
+    let name = std::ffi::CString::new(device).unwrap();
+    // SAFETY: a string that ends with zero, alive during the call.
+    let found = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    assert_ne!(found, 0, "no device {device}");
+    failoverd::kernel::IfIndex(found)
+}
+
+/// A directory of its own, removed with this value.
+pub(crate) struct Directory(std::path::PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("failoverd-test-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
