@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::cleanup;
 use crate::error::{During, Result};
 use crate::sys;
 
@@ -31,6 +32,7 @@ impl Directory {
         let lock = File::open(&hidden).during(operation())?;
         sys::lock_exclusively(&lock);
         std::fs::rename(&hidden, &path).during(operation())?;
+        cleanup::remove_at_signal(&path);
         std::fs::create_dir(path.join("run")).during(operation())?;
         Ok(Directory { path, _lock: lock })
     }
@@ -42,6 +44,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
+        cleanup::forget(&self.path);
         // A file that a program of the lab is still writing may be in the way once.
         for _ in 0..3 {
             if std::fs::remove_dir_all(&self.path).is_ok() {

@@ -202,7 +202,7 @@ impl Lab {
         };
         // As OpenWrt's firewall does, the router's own packets included.
         self.router.nft(&format!(
-            "table ip lab {{ chain postrouting {{ type nat hook postrouting priority srcnat;\n{rules}}} }}\n"
+            "table ip lab {{ chain postrouting {{ type nat hook postrouting priority srcnat;\n{rules}}}\n}}\n"
         ))
     }
 }

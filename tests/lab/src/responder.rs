@@ -46,7 +46,8 @@ impl Responder {
             socket,
             identity,
             line,
-            random: fastrand::Rng::with_seed(seed),
+            echo_luck: fastrand::Rng::with_seed(seed),
+            stream_luck: fastrand::Rng::with_seed(!seed),
             queue: BinaryHeap::new(),
             queued: 0,
             next_other: None,
@@ -86,7 +87,9 @@ struct Worker {
     socket: Socket,
     identity: Identity,
     line: Arc<Line>,
-    random: fastrand::Rng,
+    /// Luck of probes and of datagrams: apart, so that the pace of one does not change what the other loses.
+    echo_luck: fastrand::Rng,
+    stream_luck: fastrand::Rng,
     queue: BinaryHeap<Reverse<Pending>>,
     queued: u64,
     next_other: Option<Instant>,
@@ -168,7 +171,8 @@ impl Worker {
         if !known || conditions.dead_targets.contains(&target) {
             return;
         }
-        let Some(mut due) = self.through_the_line(now) else { return };
+        let luck = draw(&mut self.echo_luck);
+        let Some(mut due) = self.through_the_line(now, luck) else { return };
         let mut from = target;
         match conditions.answers {
             Answers::Right => {}
@@ -197,7 +201,8 @@ impl Worker {
         if dead {
             return;
         }
-        let Some(due) = self.through_the_line(now) else { return };
+        let luck = draw(&mut self.stream_luck);
+        let Some(due) = self.through_the_line(now, luck) else { return };
         let frame = if unreachable {
             packet::icmp(macs, self.identity.gateway, source.0, &packet::host_unreachable(packet))
         } else {
@@ -209,10 +214,8 @@ impl Worker {
     }
 
     /// Takes a request up the line and its answer down again: `None` if it gets lost, else when the answer arrives.
-    fn through_the_line(&mut self, now: Instant) -> Option<Instant> {
+    fn through_the_line(&self, now: Instant, [up, down, spread]: [f64; 3]) -> Option<Instant> {
         let conditions = self.line.conditions().clone();
-        // Both are drawn whatever happens, so that one knob does not shift the other's sequence.
-        let (up, down, spread) = (self.random.f64(), self.random.f64(), self.random.f64());
         if conditions.cut != Cut::None || up < conditions.upstream_loss || down < conditions.downstream_loss {
             return None;
         }
@@ -271,4 +274,9 @@ impl Worker {
 fn change_word(message: &mut [u8], offset: usize) {
     let value = packet::word(message, offset).unwrap_or(0);
     packet::put_word(message, offset, value ^ 0x5555);
+}
+
+/// All three are drawn whatever they are needed for, so that one knob does not shift what another does.
+fn draw(luck: &mut fastrand::Rng) -> [f64; 3] {
+    [luck.f64(), luck.f64(), luck.f64()]
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -179,4 +180,50 @@ pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Option<u
 pub(crate) fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
     Ok(std::ffi::CString::new(path.as_os_str().as_bytes())?)
+}
+
+/// Write end of the pipe the signal handler writes to.
+static SIGNAL_PIPE: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn on_signal(signal: libc::c_int) {
+    let byte = signal as u8;
+    // SAFETY: write is async-signal-safe; the byte lives across the call; the pipe is never closed.
+    _ = unsafe { libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), std::ptr::from_ref(&byte).cast(), 1) };
+}
+
+/// Has SIGINT, SIGTERM and SIGHUP, where nobody handles or ignores them, written as bytes to the returned pipe instead of
+/// ending the process.
+pub(crate) fn catch_ending_signals() -> io::Result<File> {
+    let mut ends = [0; 2];
+    // SAFETY: the array has room for both descriptors; on success they are new, and the read end becomes ours.
+    let read = unsafe {
+        checked(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC))?;
+        let [read, write] = ends;
+        SIGNAL_PIPE.store(write, Ordering::Relaxed);
+        File::from_raw_fd(read)
+    };
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        // SAFETY: zeroed sigaction is a valid value; both structures live across the calls; the handler makes one
+        // async-signal-safe call.
+        unsafe {
+            let mut old: libc::sigaction = std::mem::zeroed();
+            checked(libc::sigaction(signal, std::ptr::null(), &raw mut old))?;
+            if old.sa_sigaction == libc::SIG_DFL {
+                let mut new: libc::sigaction = std::mem::zeroed();
+                new.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as usize;
+                new.sa_flags = libc::SA_RESTART;
+                checked(libc::sigaction(signal, &raw const new, std::ptr::null_mut()))?;
+            }
+        }
+    }
+    Ok(read)
+}
+
+/// Ends the process as the signal would have done.
+pub(crate) fn end_by_signal(signal: i32) {
+    // SAFETY: integer arguments; the default action of the signal ends the process.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::kill(libc::getpid(), signal);
+    }
 }
