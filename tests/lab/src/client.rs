@@ -37,6 +37,8 @@ impl Client {
         netlink.set_up("eth0", true)?;
         netlink.address("eth0", LAN_CLIENT, 24, true)?;
         write_route(&mut netlink, Write::Add, &Route::default_via(LAN_ROUTER, "eth0"))?;
+        netlink.wait_until_operational("eth0")?;
+        lock(&router.netlink).wait_until_operational("lan0")?;
         Ok(Client { namespace })
     }
 

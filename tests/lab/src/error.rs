@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// An operation of the lab that failed: what was tried, on which object, why, and what helps.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LabError {
     operation: String,
     cause: String,
@@ -41,6 +41,13 @@ impl fmt::Display for LabError {
             Some(hint) => write!(out, " ({hint})"),
             None => Ok(()),
         }
+    }
+}
+
+/// The same text: `unwrap()` in a test and `main() -> Result` print it, and a person reads it.
+impl fmt::Debug for LabError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
     }
 }
 

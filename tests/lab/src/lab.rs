@@ -180,6 +180,30 @@ impl Lab {
         self.router.active_provider(&self.providers)
     }
 
+    /// A UCI file for failoverd with every provider under the name of its device (`wan0`), and these options in the
+    /// section `settings`.
+    #[must_use]
+    pub fn uci(&self, settings: &[(&str, &str)]) -> String {
+        let mut text = String::from("config failover 'settings'\n");
+        for (name, value) in settings {
+            text.push_str(&format!("\toption {name} '{value}'\n"));
+        }
+        for provider in &self.providers {
+            let Addresses { gateway, router, .. } = provider.addresses();
+            let device = provider.device();
+            text.push_str(&format!("\nconfig provider '{device}'\n\toption device '{device}'\n"));
+            text.push_str(&format!("\toption gateway '{gateway}'\n\toption address '{router}'\n"));
+        }
+        text
+    }
+
+    /// Writes a file into the lab's directory; returns its path.
+    pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.dir().join(name);
+        std::fs::write(&path, text).during(format!("write {}", path.display()))?;
+        Ok(path)
+    }
+
     /// Sets rp_filter of `all`, `default` and every provider's device.
     pub fn set_rp_filter(&self, value: u8) -> Result<()> {
         let devices = self.providers.iter().map(Provider::device);
@@ -204,6 +228,13 @@ impl Lab {
         self.router.nft(&format!(
             "table ip lab {{ chain postrouting {{ type nat hook postrouting priority srcnat;\n{rules}}}\n}}\n"
         ))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Closing a packet socket takes the kernel some milliseconds: let all of them end side by side.
+        self.providers.iter().for_each(Provider::begin_to_end);
     }
 }
 

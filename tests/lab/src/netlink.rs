@@ -11,6 +11,7 @@ use crate::error::{During, LabError, Result};
 use crate::message::{Reply, Request, split};
 use crate::namespace::Namespace;
 use crate::sys;
+use crate::wait::wait_for;
 
 /// The kernel answers at once; a request that takes this long is a bug.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -126,6 +127,18 @@ impl Netlink {
         self.change(request).during(format!("set {device} {}", if up { "up" } else { "down" }))
     }
 
+    /// Waits until a device is operational: before that the kernel quietly drops what is sent through it.
+    pub(crate) fn wait_until_operational(&mut self, device: &str) -> Result<()> {
+        let mut state = || {
+            let request =
+                Request::new(libc::RTM_GETLINK, 0).raw(&link_header(0, 0, 0)).string(libc::IFLA_IFNAME, device);
+            let reply = self.lookup(request).ok()?;
+            let states = reply.attributes(16);
+            states.iter().find(|(kind, _)| *kind == IFLA_OPERSTATE).and_then(|(_, value)| value.first().copied())
+        };
+        wait_for(ANSWER_LIMIT, &format!("device {device} to be up"), || state() == Some(IF_OPER_UP)).map(drop)
+    }
+
     /// Creates a veth pair whose second end lies in `peer.namespace`. The ends get different indexes: equal ones make
     /// the kernel report carrier changes up to a second late.
     pub(crate) fn add_veth(&mut self, near: &VethEnd<'_>, far: &VethEnd<'_>, far_namespace: &Namespace) -> Result<()> {
@@ -182,6 +195,8 @@ pub(crate) struct VethEnd<'a> {
 }
 
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_OPERSTATE: u16 = 16;
+const IF_OPER_UP: u8 = 6;
 
 /// struct ifinfomsg.
 fn link_header(index: u32, flags: u32, change: u32) -> Vec<u8> {

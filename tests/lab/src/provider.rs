@@ -202,6 +202,13 @@ impl Provider {
         lock(&self.router_netlink).delete_device(&self.device)
     }
 
+    /// Tells the responder to end, without waiting for it.
+    pub(crate) fn begin_to_end(&self) {
+        if let Some(responder) = lock(&self.responder).as_ref() {
+            responder.begin_to_end();
+        }
+    }
+
     /// Plugs it in again: same name and address, another interface index, no routes.
     pub fn restore_device(&self) -> Result<()> {
         if self.ifindex()?.is_some() {
@@ -232,7 +239,8 @@ impl Provider {
         *lock(&self.responder) = Some(responder);
         let mut netlink = lock(&self.router_netlink);
         netlink.set_up(&self.device, true)?;
-        netlink.address(&self.device, router, prefix, true)
+        netlink.address(&self.device, router, prefix, true)?;
+        netlink.wait_until_operational(&self.device)
     }
 
     /// (the router's, the provider's) on this line.

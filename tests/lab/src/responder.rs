@@ -65,12 +65,17 @@ impl Responder {
         // A full eventfd counter is a wake-up as well.
         _ = (&*self.wake).write(&1u64.to_ne_bytes());
     }
+
+    /// Makes the thread end; dropping waits for that.
+    pub(crate) fn begin_to_end(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        self.wake();
+        self.begin_to_end();
         if let Some(thread) = self.thread.take() {
             _ = thread.join();
         }

@@ -139,16 +139,19 @@ pub(crate) fn packet_socket(ifindex: u32) -> io::Result<Socket> {
     // Protocol 0 at first: nothing is received before the socket is bound to its device.
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
     let on: libc::c_int = 1;
-    // SAFETY: the option value is an int that lives across the call, and its size is given.
-    checked(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_PACKET,
-            libc::PACKET_IGNORE_OUTGOING,
-            std::ptr::from_ref(&on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    })?;
+    // Without a queue in between nothing is dropped while the kernel gets around to noticing the carrier.
+    for option in [libc::PACKET_IGNORE_OUTGOING, libc::PACKET_QDISC_BYPASS] {
+        // SAFETY: the option value is an int that lives across the call, and its size is given.
+        checked(unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                option,
+                std::ptr::from_ref(&on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        })?;
+    }
     // SAFETY: the storage is zeroed and large enough for sockaddr_ll, which is plain data; the length is set to match.
     let ((), address) = unsafe {
         SockAddr::try_init(|storage, length| {
@@ -191,8 +194,8 @@ extern "C" fn on_signal(signal: libc::c_int) {
     _ = unsafe { libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), std::ptr::from_ref(&byte).cast(), 1) };
 }
 
-/// Has SIGINT, SIGTERM and SIGHUP, where nobody handles or ignores them, written as bytes to the returned pipe instead of
-/// ending the process.
+/// Has SIGINT, SIGTERM and SIGHUP, where nobody handles or ignores them, written as bytes to the returned pipe instead
+/// of ending the process.
 pub(crate) fn catch_ending_signals() -> io::Result<File> {
     let mut ends = [0; 2];
     // SAFETY: the array has room for both descriptors; on success they are new, and the read end becomes ours.

@@ -1,6 +1,7 @@
 //! However a program with a lab ends, nothing stays: this test binary starts itself again and ends its copy by a panic
 //! and by signals.
-#![allow(clippy::disallowed_methods)]
+// Helpers beside the tests may panic as the tests do.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -22,6 +23,9 @@ fn holds_a_lab() {
     let sleeper = lab.spawn(command).unwrap();
     println!("LAB {} {}", lab.dir().display(), sleeper.pid());
     assert!(ending != "panic", "as asked");
+    if ending == "at once" {
+        return;
+    }
     std::thread::sleep(Duration::from_secs(30));
 }
 
@@ -72,4 +76,32 @@ fn what_a_killed_run_leaves_is_removed_by_the_next() {
     program_is_gone(&pid);
     drop(Lab::new(LabConfig::default()).unwrap());
     assert!(!Path::new(&directory).exists());
+}
+
+/// The whole file runs as an ordinary user too; this one sees to it that somebody does when the tests run as root.
+#[test]
+fn an_ordinary_user_can_have_a_lab_or_is_told_why_not() {
+    use std::os::unix::process::CommandExt;
+    if lab::is_unprivileged() {
+        return;
+    }
+    let lab = Lab::new(LabConfig::default()).unwrap();
+    // The build directory may be closed to others.
+    let copy = lab.dir().join("copy");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let output = Command::new(&copy)
+        .args(["holds_a_lab", "--exact", "--ignored", "--nocapture"])
+        .env(VARIABLE, "at once")
+        .env("HOME", "/tmp")
+        .current_dir("/")
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let refused = said.lines().any(|line| line.contains("user namespace: ") && line.contains("or run as root"));
+    assert!(output.status.success() || refused, "{said}");
+    if refused {
+        println!("this kernel lets nobody but root have a lab: {said}");
+    }
 }

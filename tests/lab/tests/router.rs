@@ -1,5 +1,7 @@
-//! The router: routes and rules of other programs, the views that compare before and after, the watcher, programs, ubus.
-#![allow(clippy::disallowed_methods)]
+//! The router: routes and rules of other programs, the views that compare before and after, the watcher, programs,
+//! ubus.
+// Helpers beside the tests may panic as the tests do.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::io::{Read, Write as _};
 use std::os::unix::net::UnixStream;

@@ -1,6 +1,7 @@
 //! The lab looked at from outside: does it behave as tests, demo and bench assume? Every test runs as root and as an
 //! ordinary user.
-#![allow(clippy::disallowed_methods)]
+// Helpers beside the tests may panic as the tests do.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
 
@@ -109,4 +110,47 @@ fn devices_come_and_go() {
     stream.wait_until_via(0, SECOND).unwrap();
     let timeline = stream.stop(SECOND);
     assert!(timeline.datagrams.iter().skip(3).all(|datagram| datagram.answer.is_some()));
+}
+
+#[test]
+fn distinct_providers_have_addresses_of_their_own() {
+    let lab = with_defaults(LabConfig { providers: 2, identical: false, ..LabConfig::default() });
+    let provider = lab.provider(1).unwrap();
+    assert_eq!(provider.addresses().gateway.to_string(), "192.168.11.1");
+    assert!(ping(&lab, "wan1", TARGETS[0], SECOND).is_some());
+    assert_eq!(provider.seen().echo_log[0].source, provider.addresses().router);
+    assert!(lab.uci(&[("interval", "1")]).contains("option gateway '192.168.11.1'"));
+    assert!(lab.provider(2).is_err());
+    assert!(Lab::new(LabConfig { providers: 17, ..LabConfig::default() }).is_err());
+}
+
+#[test]
+fn sixteen_providers_are_no_burden() {
+    let start = Instant::now();
+    let lab = with_defaults(LabConfig { providers: 16, ..LabConfig::default() });
+    for provider in lab.providers() {
+        assert!(ping(&lab, provider.device(), TARGETS[2], SECOND).is_some());
+    }
+    drop(lab);
+    assert!(start.elapsed() < 5 * SECOND, "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_address_or_a_device_that_goes_takes_its_routes_along() {
+    let lab = with_defaults(LabConfig::default());
+    let provider = lab.provider(0).unwrap();
+    let defaults = || {
+        let routes = lab.router().routes().unwrap();
+        routes.iter().filter(|line| line.starts_with("default") && line.contains("oif 100")).count()
+    };
+    assert_eq!(defaults(), 1);
+    provider.router_address(false).unwrap();
+    assert_eq!(defaults(), 0);
+    provider.router_address(true).unwrap();
+    lab.router().dhcp_default(provider, 10, protocol::STATIC, false).unwrap();
+    provider.device_up(false).unwrap();
+    assert_eq!(defaults(), 0);
+    provider.device_up(true).unwrap();
+    lab.router().dhcp_default(provider, 10, protocol::STATIC, false).unwrap();
+    assert!(ping(&lab, "wan0", TARGETS[0], 2 * SECOND).is_some());
 }
