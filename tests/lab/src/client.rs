@@ -8,7 +8,7 @@ use crate::line::lock;
 use crate::namespace::Namespace;
 use crate::netlink::{Netlink, VethEnd};
 use crate::router::Router;
-use crate::routing::{Route, Write, write_route};
+use crate::routing::{Route, RouteWrite, write_route};
 use crate::stream::{Flows, Stream};
 
 /// The router's address in the LAN 10.77.0.0/24.
@@ -36,7 +36,7 @@ impl Client {
         let mut netlink = Netlink::open_in(&namespace)?;
         netlink.set_up("eth0", true)?;
         netlink.address("eth0", LAN_CLIENT, 24, true)?;
-        write_route(&mut netlink, Write::Add, &Route::default_via(LAN_ROUTER, "eth0"))?;
+        write_route(&mut netlink, RouteWrite::Add, &Route::default_via(LAN_ROUTER, "eth0"))?;
         netlink.wait_until_operational("eth0")?;
         lock(&router.netlink).wait_until_operational("lan0")?;
         Ok(Client { namespace })

@@ -64,7 +64,13 @@ impl Namespace {
     /// Writes a sysctl of this namespace.
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{key}");
-        self.run(|| std::fs::write(&path, value).during(format!("write {value} to {path}")))
+        self.run(|| {
+            std::fs::write(&path, value).map_err(|error| {
+                let read_only = error.kind() == std::io::ErrorKind::ReadOnlyFilesystem;
+                let failure = LabError::new(format!("write {value} to {path}"), error);
+                if read_only { failure.with_hint("a container's /proc/sys: docker run --privileged") } else { failure }
+            })
+        })
     }
 
     /// The text of a file below /proc/net as this namespace shows it, `route` for instance.

@@ -43,7 +43,7 @@ impl Default for SpawnOptions {
 
 /// One line of output and when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct OutputLine {
     /// When.
     pub at: Instant,
     /// Without its line end.
@@ -63,7 +63,7 @@ pub struct Finished {
 
 #[derive(Default)]
 struct Output {
-    lines: Vec<Line>,
+    lines: Vec<OutputLine>,
     ended: bool,
 }
 
@@ -147,7 +147,7 @@ fn collect(pipe: Option<impl std::io::Read + Send + 'static>) -> Result<Arc<Mute
             let mut bytes = Vec::new();
             while reader.read_until(b'\n', &mut bytes).is_ok_and(|length| length > 0) {
                 let text = String::from_utf8_lossy(&bytes).trim_end_matches('\n').to_owned();
-                lock(&shared).lines.push(Line { at: Instant::now(), text });
+                lock(&shared).lines.push(OutputLine { at: Instant::now(), text });
                 bytes.clear();
             }
         }
@@ -166,18 +166,18 @@ impl Process {
 
     /// Standard error so far.
     #[must_use]
-    pub fn stderr(&self) -> Vec<Line> {
+    pub fn stderr(&self) -> Vec<OutputLine> {
         lock(&self.stderr).lines.clone()
     }
 
     /// Standard output so far.
     #[must_use]
-    pub fn stdout(&self) -> Vec<Line> {
+    pub fn stdout(&self) -> Vec<OutputLine> {
         lock(&self.stdout).lines.clone()
     }
 
     /// Waits for a line on standard error that contains `text` and was written at `from` or later.
-    pub fn wait_for_line(&self, text: &str, from: Instant, limit: Duration) -> Result<Line> {
+    pub fn wait_for_line(&self, text: &str, from: Instant, limit: Duration) -> Result<OutputLine> {
         let find = || {
             let output = lock(&self.stderr);
             output.lines.iter().find(|line| line.at >= from && line.text.contains(text)).cloned()
@@ -217,7 +217,7 @@ impl Process {
         // A grandchild may hold the pipes open; do not wait for it for long.
         let ended = || lock(&self.stdout).ended && lock(&self.stderr).ended;
         _ = wait_for(Duration::from_millis(500), "the end of its output", ended);
-        let text = |lines: Vec<Line>| lines.iter().map(|line| format!("{}\n", line.text)).collect();
+        let text = |lines: Vec<OutputLine>| lines.iter().map(|line| format!("{}\n", line.text)).collect();
         Ok(Finished { status, stdout: text(self.stdout()), stderr: text(self.stderr()) })
     }
 
@@ -249,12 +249,20 @@ impl Process {
         }
     }
 
-    /// CPU time by the scheduler's clock, in nanoseconds instead of ticks, where the kernel keeps it.
+    /// CPU time of the threads that live now by the scheduler's clock: exact to the microsecond, where `cpu_time`
+    /// counts ticks of 10 ms.
     pub fn cpu_time_exact(&self) -> Result<Duration> {
-        let path = format!("/proc/{}/schedstat", self.pid);
-        let text = std::fs::read_to_string(&path).during(format!("read {path}"))?;
-        let nanoseconds = text.split(' ').next().and_then(|field| field.parse().ok());
-        nanoseconds.map(Duration::from_nanos).ok_or_else(|| LabError::new(format!("read {path}"), text))
+        let directory = format!("/proc/{}/task", self.pid);
+        let threads = std::fs::read_dir(&directory).during(format!("list {directory}"))?;
+        let nanoseconds = threads.flatten().filter_map(|thread| {
+            let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse::<u64>().ok()
+        });
+        match nanoseconds.sum() {
+            0 => Err(LabError::new(format!("read {directory}/*/schedstat"), "nothing there")
+                .with_hint("the kernel needs CONFIG_SCHED_INFO; use cpu_time")),
+            sum => Ok(Duration::from_nanos(sum)),
+        }
     }
 
     /// Resident memory in bytes: VmRSS.

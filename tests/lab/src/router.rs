@@ -10,7 +10,7 @@ use crate::message::Request;
 use crate::namespace::Namespace;
 use crate::netlink::Netlink;
 use crate::provider::Provider;
-use crate::routing::{self, Route, Rule, Write};
+use crate::routing::{self, Route, RouteWrite, Rule};
 use crate::views::{self, KernelView};
 
 /// The router's namespace with a netlink socket in it.
@@ -37,7 +37,7 @@ impl Router {
     /// Writes a default route through a provider as a DHCP client does; `replace` as udhcpc's script and netifd do it,
     /// otherwise it must not exist yet.
     pub fn dhcp_default(&self, provider: &Provider, metric: u32, protocol: u8, replace: bool) -> Result<()> {
-        let how = if replace { Write::Replace } else { Write::Add };
+        let how = if replace { RouteWrite::Replace } else { RouteWrite::Add };
         self.write(how, &self.default_route(provider).metric(metric).protocol(protocol))
     }
 
@@ -48,7 +48,7 @@ impl Router {
     }
 
     /// Writes or deletes a route.
-    pub fn write(&self, how: Write, route: &Route) -> Result<()> {
+    pub fn write(&self, how: RouteWrite, route: &Route) -> Result<()> {
         routing::write_route(&mut lock(&self.netlink), how, route)
     }
 

@@ -116,7 +116,7 @@ impl Route {
 
 /// How a route is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Write {
+pub enum RouteWrite {
     /// Fails if a route of the same destination and metric exists (`ip route add`).
     Add,
     /// Takes the place of the first route of that destination and metric (`ip route replace`, netifd, udhcpc).
@@ -130,18 +130,18 @@ pub enum Write {
 }
 
 /// Writes one route.
-pub(crate) fn write_route(netlink: &mut Netlink, how: Write, route: &Route) -> Result<()> {
+pub(crate) fn write_route(netlink: &mut Netlink, how: RouteWrite, route: &Route) -> Result<()> {
     let (kind, flags) = match how {
-        Write::Add => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_EXCL),
-        Write::Replace => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_REPLACE),
-        Write::Append => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_APPEND),
-        Write::Prepend => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE),
-        Write::Delete => (libc::RTM_DELROUTE, 0),
+        RouteWrite::Add => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_EXCL),
+        RouteWrite::Replace => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_REPLACE),
+        RouteWrite::Append => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_APPEND),
+        RouteWrite::Prepend => (libc::RTM_NEWROUTE, libc::NLM_F_CREATE),
+        RouteWrite::Delete => (libc::RTM_DELROUTE, 0),
     };
     let (network, prefix) = route.destination.unwrap_or((Ipv4Addr::UNSPECIFIED, 0));
     let link_scope = route.kind == libc::RTN_UNICAST && route.via.is_none();
     let scope = match how {
-        Write::Delete => libc::RT_SCOPE_NOWHERE,
+        RouteWrite::Delete => libc::RT_SCOPE_NOWHERE,
         _ if link_scope => libc::RT_SCOPE_LINK,
         _ => libc::RT_SCOPE_UNIVERSE,
     };

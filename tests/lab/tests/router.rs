@@ -3,12 +3,12 @@
 // Helpers beside the tests may panic as the tests do.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::{Capability, Lab, LabConfig, Route, Rule, SpawnOptions, Write, protocol, wait_for};
+use lab::{Capability, Lab, LabConfig, Route, RouteWrite, Rule, SpawnOptions, protocol, wait_for};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,15 +28,15 @@ fn what_others_write_is_seen_and_taken_back_without_a_trace() {
     let (router, one, two) = (lab.router(), lab.provider(0).unwrap(), lab.provider(1).unwrap());
     let before = router.view().unwrap();
     let default = |provider| router.default_route(provider);
-    router.write(Write::Add, &default(one).metric(2).protocol(protocol::DHCP)).unwrap();
-    router.write(Write::Append, &default(two).metric(2)).unwrap();
-    let refused = router.write(Write::Add, &default(one).metric(2)).unwrap_err();
+    router.write(RouteWrite::Add, &default(one).metric(2).protocol(protocol::DHCP)).unwrap();
+    router.write(RouteWrite::Append, &default(two).metric(2)).unwrap();
+    let refused = router.write(RouteWrite::Add, &default(one).metric(2)).unwrap_err();
     assert!(refused.to_string().contains("default via 192.168.1.1 dev wan0 metric 2"), "{refused}");
-    router.write(Write::Prepend, &default(two)).unwrap();
-    router.write(Write::Add, &Route::unreachable().metric(900)).unwrap();
-    router.write(Write::Add, &Route::unreachable().table(7101)).unwrap();
+    router.write(RouteWrite::Prepend, &default(two)).unwrap();
+    router.write(RouteWrite::Add, &Route::unreachable().metric(900)).unwrap();
+    router.write(RouteWrite::Add, &Route::unreachable().table(7101)).unwrap();
     let multipath = Route { more_hops: vec![(two.addresses().gateway, "wan1".to_owned())], ..default(one) };
-    router.write(Write::Add, &multipath.metric(40)).unwrap();
+    router.write(RouteWrite::Add, &multipath.metric(40)).unwrap();
     let rule = Rule {
         priority: 7000,
         table: 7101,
@@ -63,11 +63,11 @@ fn what_others_write_is_seen_and_taken_back_without_a_trace() {
     for metric in [900, 40] {
         let route =
             if metric == 900 { Route::unreachable() } else { Route { device: None, via: None, ..default(one) } };
-        router.write(Write::Delete, &route.metric(metric)).unwrap();
+        router.write(RouteWrite::Delete, &route.metric(metric)).unwrap();
     }
-    router.write(Write::Delete, &default(two).metric(2)).unwrap();
-    router.write(Write::Delete, &default(one).metric(2).protocol(protocol::DHCP)).unwrap();
-    router.write(Write::Delete, &default(two)).unwrap();
+    router.write(RouteWrite::Delete, &default(two).metric(2)).unwrap();
+    router.write(RouteWrite::Delete, &default(one).metric(2).protocol(protocol::DHCP)).unwrap();
+    router.write(RouteWrite::Delete, &default(two)).unwrap();
     assert_eq!(before.difference(&router.view().unwrap()), Vec::<String>::new());
     assert_eq!(before, router.view().unwrap());
 }
@@ -103,7 +103,9 @@ fn the_watcher_sees_a_moment_without_a_default_route() {
     let quiet = watcher.report();
     assert_eq!((quiet.missing, quiet.failure), (0, None), "REPLACE leaves no gap");
     assert!(quiet.polls > 100 && quiet.changes.len() > 2, "{} polls, {:?}", quiet.polls, quiet.changes.len());
-    lab.router().write(Write::Delete, &lab.router().default_route(one).metric(2).protocol(protocol::DHCP)).unwrap();
+    lab.router()
+        .write(RouteWrite::Delete, &lab.router().default_route(one).metric(2).protocol(protocol::DHCP))
+        .unwrap();
     std::thread::sleep(Duration::from_millis(20));
     lab.router().dhcp_default(two, 2, protocol::DHCP, false).unwrap();
     std::thread::sleep(Duration::from_millis(20));
@@ -158,7 +160,6 @@ fn the_broker_serves_hangs_and_comes_back() {
     let greets = |limit| {
         let mut connection = UnixStream::connect(&path).ok()?;
         connection.set_read_timeout(Some(limit)).unwrap();
-        connection.write_all(&[]).unwrap();
         let mut greeting = [0u8; 8];
         connection.read_exact(&mut greeting).ok().map(|()| greeting[1])
     };
