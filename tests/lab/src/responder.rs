@@ -1,0 +1,287 @@
+//! The thread that plays one provider and the internet behind it: reads frames from the provider's end of the cable,
+//! answers for the gateway and the targets, as badly as the line's `Conditions` say. Started by `provider.rs`. It
+//! sleeps until a frame, a due answer or a change of conditions.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use crate::error::{During, Result};
+use crate::line::{Answers, Cut, EchoRequest, Line};
+use crate::packet::{self, Incoming, Mac};
+use crate::sys;
+use crate::{OTHER_SENDER, STREAM_PORT, STREAM_SERVER, TARGETS};
+
+/// Whom the provider plays.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity {
+    pub(crate) number: u8,
+    pub(crate) gateway: Ipv4Addr,
+    pub(crate) mac: Mac,
+    pub(crate) router: Ipv4Addr,
+    pub(crate) router_mac: Mac,
+}
+
+/// A running responder; dropping it stops the thread.
+pub(crate) struct Responder {
+    stop: Arc<AtomicBool>,
+    wake: Arc<File>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Responder {
+    /// Starts answering on a packet socket.
+    pub(crate) fn start(socket: Socket, identity: Identity, line: Arc<Line>, seed: u64) -> Result<Responder> {
+        let operation = format!("start the responder of provider {}", identity.number);
+        let stop = Arc::new(AtomicBool::new(false));
+        let wake = Arc::new(sys::event_fd().during(operation.clone())?);
+        let mut worker = Worker {
+            socket,
+            identity,
+            line,
+            echo_luck: fastrand::Rng::with_seed(seed),
+            stream_luck: fastrand::Rng::with_seed(!seed),
+            queue: BinaryHeap::new(),
+            queued: 0,
+            next_other: None,
+        };
+        let (stop_flag, wake_end) = (Arc::clone(&stop), Arc::clone(&wake));
+        let thread = std::thread::Builder::new()
+            .name(format!("provider {}", identity.number))
+            .spawn(move || worker.run(&stop_flag, &wake_end))
+            .during(operation)?;
+        Ok(Responder { stop, wake, thread: Some(thread) })
+    }
+
+    /// Makes the thread look at its conditions again.
+    pub(crate) fn wake(&self) {
+        // A full eventfd counter is a wake-up as well.
+        _ = (&*self.wake).write(&1u64.to_ne_bytes());
+    }
+
+    /// Makes the thread end; dropping waits for that.
+    pub(crate) fn begin_to_end(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake();
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.begin_to_end();
+        if let Some(thread) = self.thread.take() {
+            _ = thread.join();
+        }
+    }
+}
+
+/// An answer on its way: due time, order of arrival, frame, and whether it comes from beyond the gateway.
+type Pending = (Instant, u64, Vec<u8>, bool);
+
+/// More answers than this on their way are lost, as in a real queue.
+const QUEUE_LIMIT: usize = 20_000;
+
+struct Worker {
+    socket: Socket,
+    identity: Identity,
+    line: Arc<Line>,
+    /// Luck of probes and of datagrams: apart, so that the pace of one does not change what the other loses.
+    echo_luck: fastrand::Rng,
+    stream_luck: fastrand::Rng,
+    queue: BinaryHeap<Reverse<Pending>>,
+    queued: u64,
+    next_other: Option<Instant>,
+}
+
+impl Worker {
+    fn run(&mut self, stop: &AtomicBool, wake: &File) {
+        let mut buffer = vec![0u8; 65_536];
+        while !stop.load(Ordering::Acquire) {
+            let now = Instant::now();
+            self.send_due(now);
+            self.send_other_traffic(now);
+            let next = self.queue.peek().map(|Reverse(pending)| pending.0);
+            let wakeup = [next, self.next_other].into_iter().flatten().min();
+            let timeout = wakeup.map(|at| at.saturating_duration_since(Instant::now()));
+            let Ok(ready) = sys::wait_readable(&[&self.socket, wake], timeout) else { return };
+            if ready.get(1).copied().unwrap_or(false) {
+                let mut reader = wake;
+                _ = reader.read(&mut [0; 8]);
+            }
+            // A device that is down reports that once as an error; later frames come in again by themselves.
+            while let Ok(Some(length)) = sys::receive(&self.socket, &mut buffer) {
+                self.handle(buffer.get(..length).unwrap_or_default(), Instant::now());
+            }
+        }
+    }
+
+    fn handle(&mut self, frame: &[u8], now: Instant) {
+        match packet::parse(frame) {
+            Incoming::ArpRequest { sender_mac, sender, target } => {
+                self.line.seen().note_arp(target, now);
+                let (cut, everybody) = {
+                    let conditions = self.line.conditions();
+                    (conditions.cut, conditions.answers_for_everybody)
+                };
+                let asked = target == self.identity.gateway || (everybody && target != sender);
+                if asked && cut != Cut::Everything {
+                    self.send(&packet::arp_reply(self.identity.mac, target, sender_mac, sender));
+                }
+            }
+            Incoming::Echo { from_mac, source, target, message, packet } => {
+                let word = |offset| packet::word(message, offset).unwrap_or(0);
+                let request = EchoRequest { at: now, source, target, id: word(4), sequence: word(6) };
+                self.line.seen().note_echo(request);
+                self.answer_echo(now, from_mac, source, target, message, packet);
+            }
+            Incoming::Udp { from_mac, source, target, payload, packet } => {
+                if target == (STREAM_SERVER, STREAM_PORT) {
+                    self.line.seen().note_stream(now);
+                    self.answer_stream(now, from_mac, source, payload, packet);
+                } else {
+                    self.line.seen().other += 1;
+                }
+            }
+            Incoming::Other => self.line.seen().other += 1,
+            Incoming::Malformed => self.line.seen().malformed += 1,
+        }
+    }
+
+    fn answer_echo(
+        &mut self,
+        now: Instant,
+        to: Mac,
+        source: Ipv4Addr,
+        target: Ipv4Addr,
+        message: &[u8],
+        packet: &[u8],
+    ) {
+        let conditions = self.line.conditions().clone();
+        let macs = (self.identity.mac, to);
+        let mut reply = packet::echo_reply(message);
+        if target == self.identity.gateway {
+            if conditions.cut != Cut::Everything {
+                self.post(now, packet::icmp(macs, target, source, &reply), false);
+            }
+            return;
+        }
+        let known = TARGETS.contains(&target) || target == STREAM_SERVER || conditions.answers_for_everybody;
+        if !known || conditions.dead_targets.contains(&target) {
+            return;
+        }
+        let luck = draw(&mut self.echo_luck);
+        let Some(mut due) = self.through_the_line(now, luck) else { return };
+        let mut from = target;
+        match conditions.answers {
+            Answers::Right => {}
+            Answers::Late(by) => due += by,
+            Answers::WrongId => change_word(&mut reply, 4),
+            Answers::WrongSequence => change_word(&mut reply, 6),
+            Answers::WrongPayload => match reply.last_mut().filter(|_| message.len() > 8) {
+                Some(byte) => *byte = !*byte,
+                None => reply.push(0xff),
+            },
+            Answers::WrongSource => from = Ipv4Addr::new(198, 51, 100, 66),
+            Answers::Unreachable => {
+                from = self.identity.gateway;
+                reply = packet::host_unreachable(packet);
+            }
+        }
+        self.post(due, packet::icmp(macs, from, source, &reply), true);
+    }
+
+    fn answer_stream(&mut self, now: Instant, to: Mac, source: (Ipv4Addr, u16), payload: &[u8], packet: &[u8]) {
+        let (dead, unreachable) = {
+            let conditions = self.line.conditions();
+            (conditions.dead_targets.contains(&STREAM_SERVER), conditions.answers == Answers::Unreachable)
+        };
+        let macs = (self.identity.mac, to);
+        if dead {
+            return;
+        }
+        let luck = draw(&mut self.stream_luck);
+        let Some(due) = self.through_the_line(now, luck) else { return };
+        let frame = if unreachable {
+            packet::icmp(macs, self.identity.gateway, source.0, &packet::host_unreachable(packet))
+        } else {
+            let mut answer = payload.to_vec();
+            answer.push(self.identity.number);
+            packet::udp(macs, (STREAM_SERVER, STREAM_PORT), source, &answer)
+        };
+        self.post(due, frame, true);
+    }
+
+    /// Takes a request up the line and its answer down again: `None` if it gets lost, else when the answer arrives.
+    fn through_the_line(&self, now: Instant, [up, down, spread]: [f64; 3]) -> Option<Instant> {
+        let conditions = self.line.conditions().clone();
+        if conditions.cut != Cut::None || up < conditions.upstream_loss || down < conditions.downstream_loss {
+            return None;
+        }
+        let queue = conditions.full_queue.map_or(Duration::ZERO, |queue| queue.delay);
+        Some(now + conditions.delay + queue + conditions.jitter.mul_f64(spread))
+    }
+
+    fn post(&mut self, due: Instant, frame: Vec<u8>, from_beyond: bool) {
+        if self.queue.len() < QUEUE_LIMIT {
+            self.queued += 1;
+            self.queue.push(Reverse((due, self.queued, frame, from_beyond)));
+            self.send_due(Instant::now());
+        }
+    }
+
+    fn send_due(&mut self, now: Instant) {
+        while self.queue.peek().is_some_and(|Reverse(pending)| pending.0 <= now) {
+            let Some(Reverse((_, _, frame, from_beyond))) = self.queue.pop() else { return };
+            let cut = self.line.conditions().cut;
+            if cut == Cut::None || (cut == Cut::BehindGateway && !from_beyond) {
+                self.send(&frame);
+                self.line.seen().answered += 1;
+            }
+        }
+    }
+
+    /// Somebody else's download, while the queue is full.
+    fn send_other_traffic(&mut self, now: Instant) {
+        let (queue, cut) = {
+            let conditions = self.line.conditions();
+            (conditions.full_queue, conditions.cut)
+        };
+        let Some(queue) = queue.filter(|queue| queue.other_packets_per_second > 0 && cut == Cut::None) else {
+            self.next_other = None;
+            return;
+        };
+        let due = self.next_other.unwrap_or(now);
+        if due <= now {
+            let macs = (self.identity.mac, self.identity.router_mac);
+            let frame = packet::udp(macs, (OTHER_SENDER, 443), (self.identity.router, 40_000), &[0; 64]);
+            self.send(&frame);
+            let gap = Duration::from_secs(1) / queue.other_packets_per_second;
+            // After a hiccup of the machine the rate goes on; there is no burst to catch up.
+            self.next_other = Some(if now - due > gap { now + gap } else { due + gap });
+        } else {
+            self.next_other = Some(due);
+        }
+    }
+
+    fn send(&self, frame: &[u8]) {
+        // A cable without carrier or a device that is gone loses the frame, as it should.
+        _ = self.socket.send(frame);
+    }
+}
+
+fn change_word(message: &mut [u8], offset: usize) {
+    let value = packet::word(message, offset).unwrap_or(0);
+    packet::put_word(message, offset, value ^ 0x5555);
+}
+
+/// All three are drawn whatever they are needed for, so that one knob does not shift what another does.
+fn draw(luck: &mut fastrand::Rng) -> [f64; 3] {
+    [luck.f64(), luck.f64(), luck.f64()]
+}
