@@ -15,3 +15,4 @@ pub mod moment;
 pub mod notice;
 pub mod settings;
 pub mod status;
+pub mod uci;

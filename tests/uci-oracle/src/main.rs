@@ -1,0 +1,1 @@
+fn main() { println!("{:?}", libuci_sys::UCI_OK); }
