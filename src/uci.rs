@@ -124,7 +124,11 @@ impl fmt::Display for Short<'_> {
             if at == LONGEST {
                 return f.write_str("...");
             }
-            if character.is_control() { write!(f, "{}", character.escape_default())? } else { write!(f, "{character}")? }
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?
+            } else {
+                write!(f, "{character}")?
+            }
         }
         Ok(())
     }
@@ -207,7 +211,11 @@ fn statement(cursor: &mut Cursor<'_>, sections: &mut Vec<Section>, current: &mut
             end(cursor)?;
             let section = if let Current::At(at) = *current { sections.get_mut(at) } else { None };
             if let Some(section) = section {
-                if command == Command::List { add_item(section, line, option, text) } else { set(section, line, option, text) }
+                if command == Command::List {
+                    add_item(section, line, option, text)
+                } else {
+                    set(section, line, option, text)
+                }
             }
         }
     }

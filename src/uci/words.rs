@@ -164,7 +164,8 @@ fn blanks(input: &[u8]) -> IResult<&[u8], &[u8]> {
 
 fn command_word(input: &[u8]) -> IResult<&[u8], Command> {
     let blank = || alt((char(' '), char('\t')));
-    let either = |long, short, command| value(command, alt((terminated(tag(long), blank()), terminated(tag(short), blank()))));
+    let either =
+        |long, short, command| value(command, alt((terminated(tag(long), blank()), terminated(tag(short), blank()))));
     alt((
         either("package", "p", Command::Package),
         either("config", "c", Command::Config),
