@@ -154,7 +154,7 @@ pub fn parse(text: &[u8]) -> File {
                     file.errors.push(error);
                     // A forgotten quote swallows lines that mean something: go on behind the line of the command itself.
                     cursor = start;
-                    cursor.end_line();
+                    cursor.end_joined_lines();
                     break;
                 }
             }
@@ -289,5 +289,62 @@ fn add_item(section: &mut Section, line: u32, name: String, text: String) {
             }
         },
         None => section.options.push(UciOption { line, name, value: UciValue::List(vec![item]), replaced: None }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> Vec<(u32, String)> {
+        parse(text.as_bytes()).errors.into_iter().map(|error| (error.line, error.to_string())).collect()
+    }
+
+    #[test]
+    fn every_error_with_its_line() {
+        for (text, want, why) in [
+            ("optoin x 1\n\nconfig\n", vec![1, 3], "goes on with the next line"),
+            (
+                "config t a\noption x 'a\noption y-z 1\n",
+                vec![2, 3],
+                "and does not let a forgotten quote hide what follows",
+            ),
+            (
+                "config t a-b\noption x 1\noption y-z 1\n",
+                vec![1, 3],
+                "options of a refused section are read for their own errors",
+            ),
+            ("config t a\nconfig u a\n", vec![2], "two types for one name"),
+            ("option x 1\n", vec![1], "no section yet"),
+            ("config t a\noption x \\\n  1\n", vec![3], "the surplus word stands on the second line"),
+            ("\0\nconfig t a\n", vec![1, 1], "a zero byte is an error of its own"),
+        ] {
+            assert_eq!(
+                errors(text).iter().map(|(line, _)| *line).collect::<Vec<_>>(),
+                want,
+                "{why}: {:?}",
+                errors(text)
+            );
+        }
+    }
+
+    #[test]
+    fn positions() {
+        let file = parse(b"# c\nconfig t a\n\noption x 'a\nb'; option x 2\nlist y 1\nlist y 2\nconfig t a\n");
+        let section = &file.sections[0];
+        assert_eq!((section.line, section.repeated.as_slice()), (2, [8].as_slice()));
+        let replaced = UciOption { line: 5, name: "x".into(), value: UciValue::Single("2".into()), replaced: Some(4) };
+        assert_eq!(section.options[0], replaced, "a statement behind a multi-line value is on that value's last line");
+        let items = [(6, "1"), (7, "2")].map(|(line, text)| Item { line, text: text.into() }).to_vec();
+        assert_eq!(
+            section.options[1],
+            UciOption { line: 6, name: "y".into(), value: UciValue::List(items), replaced: None }
+        );
+    }
+
+    #[test]
+    fn messages_stay_on_one_line() {
+        let (_, message) = errors(&format!("config t 'a\n{}'\n", "b".repeat(100))).remove(0);
+        assert!(message.starts_with(r"'a\nbbb") && message.contains("...' is no UCI name"), "{message}");
     }
 }

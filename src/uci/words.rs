@@ -68,6 +68,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Gives the rest of the line up, and the lines joined to it by backslashes.
+    pub(super) fn end_joined_lines(&mut self) {
+        loop {
+            let before = self.rest;
+            self.end_line();
+            let passed = before.get(..before.len() - self.rest.len()).unwrap_or_default();
+            if !passed.ends_with(b"\\\n") && !passed.ends_with(b"\\\r\n") {
+                return;
+            }
+            self.open = true;
+        }
+    }
+
     /// The next statement's command; `None` at the end of the line. An unknown command is an error with its text.
     pub(super) fn command(&mut self) -> Result<Option<Command>, String> {
         if !self.open {
