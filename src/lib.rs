@@ -29,4 +29,5 @@ pub mod text;
 pub mod ubus_call;
 pub mod ubus_frame;
 pub mod ubus_value;
+pub mod uci;
 pub mod uplink;

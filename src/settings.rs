@@ -1,9 +1,24 @@
 //! What the configuration means: every value typed, in range and with its default.
 //!
-//! Made from a parsed UCI file by `settings::parse` (see `settings/`); read by every later step.
+//! Made from a UCI file by [`parse`] (see `settings/`: the table of options is `schema`); read by every later step.
+
+mod check;
+mod describe;
+pub mod duration;
+mod layer;
+mod load;
+mod option;
+mod problem;
+pub mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::time::Duration;
+
+pub use describe::describe;
+pub use load::{BUILTIN_TEST, Loaded, exercise, parse};
+pub use problem::Problem;
 
 use crate::kernel::{Metric, RulePriority, TableId};
 

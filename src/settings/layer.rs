@@ -1,0 +1,242 @@
+//! One section's options as typed values, and how sections lie over each other: provider over `settings` over defaults.
+//!
+//! Filled from a UCI section by `load`, which reads the values back out; `check` compares them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::option::{self, Value};
+use super::problem::{did_you_mean, nearest};
+use super::schema::{OPTIONS, OptionSpec, SYNONYMS, SectionKind};
+use super::{GatewaySetting, Required, TestKind};
+use crate::uci::{Section, Short, UciOption, UciValue};
+
+/// Problems and warnings found, by line.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) problems: Vec<(u32, String)>,
+    pub(super) warnings: Vec<(u32, String)>,
+}
+
+/// The options of one section.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) kind: SectionKind,
+    /// The section in messages: `provider 'lte'`.
+    pub(super) label: String,
+    /// The section's line.
+    pub(super) line: u32,
+    /// In file order; lists have one entry per item.
+    values: Vec<(&'static OptionSpec, u32, Value)>,
+    /// Options that are there but were refused: what depends on them is not judged.
+    refused: Vec<&'static OptionSpec>,
+    /// A line of the section could not be read at all: nothing is said about what seems to be missing.
+    pub(super) damaged: bool,
+}
+
+impl Layer {
+    /// A section that is not there.
+    pub(super) fn empty(kind: SectionKind) -> Self {
+        Self { kind, label: kind.uci_type().into(), line: 1, values: Vec::new(), refused: Vec::new(), damaged: false }
+    }
+
+    /// Reads every option of a section.
+    pub(super) fn read(kind: SectionKind, section: &Section, found: &mut Findings) -> Self {
+        let label = match (kind, &section.name) {
+            (SectionKind::Settings, _) => "settings".into(),
+            (_, Some(name)) => format!("{} '{name}'", kind.uci_type()),
+            (_, None) => format!("unnamed {}", kind.uci_type()),
+        };
+        let mut layer =
+            Self { kind, label, line: section.line, values: Vec::new(), refused: Vec::new(), damaged: false };
+        for option in &section.options {
+            layer.take(option, found);
+        }
+        layer
+    }
+
+    fn take(&mut self, option: &UciOption, found: &mut Findings) {
+        let UciOption { name, line, .. } = option;
+        let Some(spec) = OptionSpec::find(self.kind, name) else {
+            found.problems.push((*line, format!("{}: {}", self.label, unknown(self.kind, name))));
+            return;
+        };
+        if let Some(earlier) = option.replaced {
+            found.warnings.push((*line, format!("{}: {name} replaces the one on line {earlier}", self.label)));
+        }
+        match &option.value {
+            UciValue::Single(text) => self.push(spec, *line, text, found),
+            UciValue::List(items) if spec.list => {
+                for item in items {
+                    self.push(spec, item.line, &item.text, found);
+                }
+            }
+            UciValue::List(items) => {
+                self.refused.push(spec);
+                let line = items.last().map_or(*line, |item| item.line);
+                found.problems.push((line, format!("{}: {name} takes one value: write option, not list", self.label)));
+            }
+        }
+    }
+
+    fn push(&mut self, spec: &'static OptionSpec, line: u32, text: &str, found: &mut Findings) {
+        match option::read(spec.kind, text) {
+            Ok(_) if spec.list && text.is_empty() => {
+                self.refused.push(spec);
+                found.problems.push((line, format!("{}: {} is empty", self.label, spec.name)));
+            }
+            Ok(value)
+                if spec.list
+                    && self.values.iter().any(|(known, _, old)| std::ptr::eq(*known, spec) && *old == value) =>
+            {
+                found.warnings.push((line, format!("{}: {} '{}' is there twice", self.label, spec.name, Short(text))));
+            }
+            Ok(value) => self.values.push((spec, line, value)),
+            Err(why) => {
+                self.refused.push(spec);
+                found.problems.push((line, format!("{}: {} '{}' {why}", self.label, spec.name, Short(text))));
+            }
+        }
+    }
+
+    /// The line of an option that is there.
+    pub(super) fn line_of(&self, name: &str) -> Option<u32> {
+        self.values.iter().find(|(spec, ..)| spec.name == name).map(|(_, line, _)| *line)
+    }
+
+    /// Whether an option was there and refused.
+    pub(super) fn refused(&self, name: &str) -> bool {
+        self.refused.iter().any(|spec| spec.name == name)
+    }
+
+    /// The texts of a list, or of an option without default, with their lines.
+    pub(super) fn texts(&self, name: &str) -> Vec<(u32, &str)> {
+        let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
+        of_name
+            .filter_map(
+                |(_, line, value)| if let Value::Text(text) = value { Some((*line, text.as_str())) } else { None },
+            )
+            .collect()
+    }
+
+    /// The addresses of a list, or of an option without default.
+    pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
+        of_name
+            .filter_map(|(_, _, value)| if let Value::Address(address) = value { Some(*address) } else { None })
+            .collect()
+    }
+}
+
+/// Why an option cannot stand here.
+fn unknown(section: SectionKind, name: &str) -> String {
+    if let Some(elsewhere) = OPTIONS.iter().find(|spec| spec.name == name).and_then(|spec| spec.sections.first()) {
+        let place = match elsewhere {
+            SectionKind::Settings => "section 'settings'".into(),
+            _ => format!("a {} section", elsewhere.uci_type()),
+        };
+        return format!("option '{name}' belongs into {place}");
+    }
+    let here = || OPTIONS.iter().filter(|spec| spec.sections.contains(&section)).map(|spec| spec.name);
+    let mut hint = did_you_mean(name, here());
+    if hint.is_empty() {
+        let synonyms = SYNONYMS.iter().copied().filter(|(_, meant)| here().any(|name| name == *meant));
+        hint = nearest(name, synonyms).map(|meant| format!(" (did you mean '{meant}'?)")).unwrap_or_default();
+    }
+    format!("unknown option '{}'{hint}", Short(name))
+}
+
+/// Layers from the most particular one down; below the last lie the defaults of the table.
+#[derive(Clone, Copy)]
+pub(super) struct Stack<'a>(pub(super) &'a [&'a Layer]);
+
+impl Stack<'_> {
+    fn value(&self, name: &str) -> Option<Value> {
+        let top = self.0.first()?;
+        let spec = OptionSpec::find(top.kind, name)?;
+        let given = self.0.iter().flat_map(|layer| &layer.values).find(|(known, ..)| std::ptr::eq(*known, spec));
+        given.map(|(_, _, value)| value.clone()).or_else(|| default(spec))
+    }
+
+    /// The line that decides an option, if one does.
+    pub(super) fn line_of(&self, name: &str) -> Option<u32> {
+        self.0.iter().find_map(|layer| layer.line_of(name))
+    }
+
+    /// Whether none of these options was refused in any layer.
+    pub(super) fn sound(&self, names: &[&str]) -> bool {
+        !self.0.iter().any(|layer| names.iter().any(|name| layer.refused(name)))
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(Value::Flag(true)))
+    }
+
+    pub(super) fn duration(&self, name: &str) -> Duration {
+        if let Some(Value::Duration(duration)) = self.value(name) { duration } else { Duration::ZERO }
+    }
+
+    /// `None` where nothing is given and the default is empty.
+    pub(super) fn number(&self, name: &str) -> Option<u32> {
+        if let Some(Value::Number(number)) = self.value(name) { Some(number) } else { None }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        if let Some(Value::Text(text)) = self.value(name) { Some(text) } else { None }
+    }
+
+    pub(super) fn required(&self) -> Required {
+        if let Some(Value::Required(required)) = self.value("required") { required } else { Required::All }
+    }
+
+    pub(super) fn gateway(&self) -> GatewaySetting {
+        if let Some(Value::Gateway(gateway)) = self.value("gateway") { gateway } else { GatewaySetting::Learnt }
+    }
+
+    pub(super) fn test_kind(&self) -> TestKind {
+        if let Some(Value::TestKind(kind)) = self.value("type") { kind } else { TestKind::Ping }
+    }
+}
+
+fn default(spec: &OptionSpec) -> Option<Value> {
+    if spec.default.is_empty() {
+        // An omitted reference or text is none; a duration or flag always has a default (see the table's test).
+        return None;
+    }
+    option::read(spec.kind, spec.default).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::Kind;
+    use super::*;
+
+    #[test]
+    fn what_needs_a_default_has_one() {
+        for spec in OPTIONS {
+            let optional = !matches!(
+                spec.kind,
+                Kind::Flag
+                    | Kind::Duration { .. }
+                    | Kind::CountOrAll { .. }
+                    | Kind::Mask
+                    | Kind::Choice(_)
+                    | Kind::TestType
+            );
+            assert!(optional || !spec.default.is_empty(), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn unknown_options() {
+        for (section, name, want) in [
+            (SectionKind::Settings, "intervall", "unknown option 'intervall' (did you mean 'interval'?)"),
+            (SectionKind::Provider, "metirc", "unknown option 'metirc' (did you mean 'priority'?)"),
+            (SectionKind::Provider, "pin", "option 'pin' belongs into section 'settings'"),
+            (SectionKind::Settings, "gateway", "option 'gateway' belongs into a provider section"),
+            (SectionKind::Test, "frobnicate", "unknown option 'frobnicate'"),
+        ] {
+            assert_eq!(unknown(section, name), want);
+        }
+    }
+}

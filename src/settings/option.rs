@@ -1,0 +1,160 @@
+//! One option's text to a typed value within its limits.
+//!
+//! Fed by `load` with the table's kind and the text of the file, or with the table's default.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use super::problem::did_you_mean;
+use super::schema::{Kind, MASK_BITS, TEST_TYPES, TEST_TYPES_BUILT};
+use super::{GatewaySetting, Required, TestKind, duration};
+
+/// A value of any [`Kind`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Flag(bool),
+    Duration(Duration),
+    Number(u32),
+    Required(Required),
+    /// A word of the table, a name or free text.
+    Text(String),
+    TestKind(TestKind),
+    Address(IpAddr),
+    Gateway(GatewaySetting),
+}
+
+/// Reads `text`; the error completes a sentence that begins with the option and the text.
+pub(super) fn read(kind: Kind, text: &str) -> Result<Value, String> {
+    let must = || format!("must be {}", kind.describe());
+    match kind {
+        Kind::Flag => match text {
+            "1" | "yes" | "on" | "true" | "enabled" => Ok(Value::Flag(true)),
+            "0" | "no" | "off" | "false" | "disabled" => Ok(Value::Flag(false)),
+            _ => Err(must()),
+        },
+        Kind::Duration { min, max } => match duration::read(text) {
+            Some(read) if (min..=max).contains(&read) => Ok(Value::Duration(read)),
+            Some(_) => Err(must()),
+            None => Err("is not a duration (like 5, 0.3, 300ms or 2m)".into()),
+        },
+        Kind::Number { min, max } => number(text, min, max).map(Value::Number).ok_or_else(must),
+        Kind::CountOrAll { .. } if text == "all" => Ok(Value::Required(Required::All)),
+        Kind::CountOrAll { max } => {
+            number(text, 1, max).map(|count| Value::Required(Required::Count(count))).ok_or_else(must)
+        }
+        Kind::Mask => mask(text).map(Value::Number).ok_or_else(must),
+        Kind::Choice(words) => match words.iter().find(|word| **word == text) {
+            Some(word) => Ok(Value::Text((*word).into())),
+            None => Err(must() + &did_you_mean(text, words.iter().copied())),
+        },
+        Kind::TestType => match TEST_TYPES.iter().position(|known| *known == text) {
+            Some(0) => Ok(Value::TestKind(TestKind::Ping)),
+            Some(_) => Err(format!("is not built yet: {}", must())),
+            None => {
+                let built = TEST_TYPES.iter().copied().take(TEST_TYPES_BUILT);
+                Err(must() + &did_you_mean(text, built))
+            }
+        },
+        Kind::Text | Kind::Reference(_) => Ok(Value::Text(text.into())),
+        Kind::Interface if text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) => {
+            Ok(Value::Text(text.into()))
+        }
+        Kind::Interface => Err(must()),
+        // What the kernel's dev_valid_name() wants: IFNAMSIZ with its zero byte, no slash, no colon, no white space.
+        Kind::Device
+            if text.len() < 16
+                && text != "."
+                && text != ".."
+                && text.chars().all(|c| c.is_ascii_graphic() && c != '/' && c != ':') =>
+        {
+            Ok(Value::Text(text.into()))
+        }
+        Kind::Device => Err("is no device name: 1 to 15 characters, without blanks, '/' and ':'".into()),
+        Kind::Gateway if text == "none" => Ok(Value::Gateway(GatewaySetting::None)),
+        Kind::Gateway => host(text, kind).map(|address| Value::Gateway(GatewaySetting::Address(address))),
+        Kind::Address | Kind::Target => host(text, kind).map(Value::Address),
+    }
+}
+
+fn number(text: &str, min: u32, max: u32) -> Option<u32> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && (min..=max).contains(number))
+}
+
+fn mask(text: &str) -> Option<u32> {
+    let mask = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => u32::from_str_radix(digits, 16).ok()?,
+        Some(_) => return None,
+        None => number(text, 0, u32::MAX)?,
+    };
+    let run = mask.checked_shr(mask.trailing_zeros())?;
+    (run.trailing_ones() == run.count_ones() && run.count_ones() >= MASK_BITS).then_some(mask)
+}
+
+/// An address that a single machine can have.
+fn host(text: &str, kind: Kind) -> Result<IpAddr, String> {
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err("is an IPv6 address: IPv6 is not built yet".into());
+    }
+    let Ok(address) = text.parse::<Ipv4Addr>() else {
+        let name = kind == Kind::Target && text.chars().any(|c| c.is_ascii_alphabetic());
+        return Err(format!("must be {}{}", kind.describe(), if name { ": names are not built yet" } else { "" }));
+    };
+    let first = address.octets().first().copied().unwrap_or_default();
+    if first == 0 || first == 127 || first >= 224 {
+        return Err("is not the address of another machine".into());
+    }
+    Ok(IpAddr::V4(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::OPTIONS;
+    use super::*;
+
+    #[test]
+    fn every_default_is_within_its_limits() {
+        for spec in OPTIONS.iter().filter(|spec| !spec.default.is_empty()) {
+            assert!(read(spec.kind, spec.default).is_ok(), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let second = Duration::from_secs(1);
+        for (kind, text, want) in [
+            (Kind::Flag, "TRUE", "must be 1 or 0 (or yes/no, on/off, true/false, enabled/disabled)"),
+            (Kind::Duration { min: second, max: second * 60 }, "0", "must be between 1s and 1m"),
+            (Kind::Duration { min: second, max: second * 60 }, "soon", "is not a duration (like 5, 0.3, 300ms or 2m)"),
+            (Kind::Number { min: 1, max: 9 }, "10", "must be between 1 and 9"),
+            (Kind::Number { min: 1, max: 9 }, "+1", "must be between 1 and 9"),
+            (Kind::CountOrAll { max: 9 }, "0", "must be between 1 and 9, or 'all'"),
+            (Kind::Mask, "0x3d000000", "must be a single run of at least 6 bits, like 0x3f000000"),
+            (Kind::Mask, "0x1f", "must be a single run of at least 6 bits, like 0x3f000000"),
+            (Kind::Mask, "0", "must be a single run of at least 6 bits, like 0x3f000000"),
+            (Kind::Mask, "0x+3f", "must be a single run of at least 6 bits, like 0x3f000000"),
+            (Kind::Choice(&["auto", "manual"]), "aut", "must be auto or manual (did you mean 'auto'?)"),
+            (Kind::TestType, "dns", "is not built yet: must be ping"),
+            (Kind::TestType, "pong", "must be ping (did you mean 'ping'?)"),
+            (Kind::Interface, "wan lan", "must be the name of a netifd interface"),
+            (Kind::Device, "a/b", "is no device name: 1 to 15 characters, without blanks, '/' and ':'"),
+            (Kind::Device, "sixteen-letters-", "is no device name: 1 to 15 characters, without blanks, '/' and ':'"),
+            (Kind::Target, "example.org", "must be an IPv4 address: names are not built yet"),
+            (Kind::Target, "1.1.1.1 8.8.8.8", "must be an IPv4 address"),
+            (Kind::Target, "2606:4700::1111", "is an IPv6 address: IPv6 is not built yet"),
+            (Kind::Target, "127.0.0.1", "is not the address of another machine"),
+            (Kind::Address, "192.168.1.2/24", "must be an IPv4 address"),
+            (Kind::Gateway, "fe80::1", "is an IPv6 address: IPv6 is not built yet"),
+            (Kind::Gateway, "off", "must be an IPv4 address, or 'none'"),
+        ] {
+            assert_eq!(read(kind, text), Err(want.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn masks() {
+        for mask in ["0x3f000000", "63", "0xffffffff", "0xFC000000"] {
+            assert!(read(Kind::Mask, mask).is_ok(), "{mask}");
+        }
+    }
+}

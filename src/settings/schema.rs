@@ -1,0 +1,231 @@
+//! The one table of options: where each may stand, what it takes, its default, what it is for.
+//!
+//! Parsing, ranges, defaults and suggestions are driven by it; everything that shows the options to people reads it too.
+
+use std::time::Duration;
+
+use super::duration;
+
+/// One option or list of the configuration.
+#[derive(Debug)]
+pub struct OptionSpec {
+    /// The name in UCI.
+    pub name: &'static str,
+    /// The sections it may stand in. A check option stands in two: the provider's own value comes before that of `settings`.
+    pub sections: &'static [SectionKind],
+    /// `list` rather than `option`.
+    pub list: bool,
+    /// What it takes.
+    pub kind: Kind,
+    /// The default as one would write it; empty: none.
+    pub default: &'static str,
+    /// What it is for, in a line.
+    pub doc: &'static str,
+}
+
+/// The sections of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SectionKind {
+    /// `config failover 'settings'`
+    Settings,
+    /// `config provider 'NAME'`
+    Provider,
+    /// `config test 'NAME'`
+    Test,
+}
+
+/// What an option takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A boolean in libuci's words.
+    Flag,
+    /// A duration within limits.
+    Duration {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
+    /// A whole number within limits.
+    Number {
+        /// The least.
+        min: u32,
+        /// The greatest.
+        max: u32,
+    },
+    /// A whole number from 1, or `all`.
+    CountOrAll {
+        /// The greatest.
+        max: u32,
+    },
+    /// A run of at least [`MASK_BITS`] bits, hexadecimal or decimal.
+    Mask,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// One of the test types; those not built yet are told apart from typing errors.
+    TestType,
+    /// Free text.
+    Text,
+    /// The name of a section of this kind.
+    Reference(SectionKind),
+    /// A netifd interface.
+    Interface,
+    /// A network device.
+    Device,
+    /// The address of a host.
+    Address,
+    /// The address of a host, or `none`.
+    Gateway,
+    /// What a test asks: the address of a host.
+    Target,
+}
+
+/// The bits a mark mask must have: one mark for each of [`MAX_PROVIDERS`], and zero for none.
+pub const MASK_BITS: u32 = 6;
+/// Provider ids go from 1 to this.
+pub const MAX_PROVIDERS: usize = 63;
+/// Rule priorities from `base_priority` on that are ours.
+pub const RULE_SPAN: u32 = 1000;
+/// The test types that there will be, the ones that exist first.
+pub const TEST_TYPES: &[&str] = &["ping", "tcp", "dns", "http", "arp", "exec"];
+/// How many of [`TEST_TYPES`] exist.
+pub const TEST_TYPES_BUILT: usize = 1;
+
+const SETTINGS: &[SectionKind] = &[SectionKind::Settings];
+const CHECK: &[SectionKind] = &[SectionKind::Settings, SectionKind::Provider];
+const PROVIDER: &[SectionKind] = &[SectionKind::Provider];
+const TEST: &[SectionKind] = &[SectionKind::Test];
+
+const HOUR: u64 = 3_600_000;
+
+const fn option(
+    name: &'static str,
+    sections: &'static [SectionKind],
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> OptionSpec {
+    OptionSpec { name, sections, list: false, kind, default, doc }
+}
+
+const fn list(
+    name: &'static str,
+    sections: &'static [SectionKind],
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> OptionSpec {
+    OptionSpec { name, sections, list: true, kind, default, doc }
+}
+
+const fn millis(min: u64, max: u64) -> Kind {
+    Kind::Duration { min: Duration::from_millis(min), max: Duration::from_millis(max) }
+}
+
+const fn number(min: u32, max: u32) -> Kind {
+    Kind::Number { min, max }
+}
+
+/// Every option, in the order in which the shipped file shows them.
+#[rustfmt::skip]
+pub static OPTIONS: &[OptionSpec] = &[
+    option("enabled", SETTINGS, Kind::Flag, "1", "whether failoverd does anything; 0 takes everything of its own out of the kernel"),
+    option("interval", CHECK, millis(50, HOUR), "1", "time between checks of the active provider"),
+    option("standby_interval", CHECK, millis(50, 24 * HOUR), "5", "time between checks of the other providers; 60 for a metered provider"),
+    option("timeout", CHECK, millis(10, 60_000), "2", "longest wait for an answer on a line that is receiving; the real wait adapts to the measured round trip"),
+    option("min_timeout", CHECK, millis(1, 60_000), "100ms", "shortest wait for an answer"),
+    option("attempts", CHECK, number(0, 100), "8", "further probes, each to the next target, before a check fails"),
+    option("attempt_interval", CHECK, millis(1, 10_000), "50ms", "time between those probes"),
+    option("required", CHECK, Kind::CountOrAll { max: 1000 }, "1", "tests that must succeed in a check, or all"),
+    option("history", CHECK, number(1, 1000), "50", "check results kept"),
+    option("max_failed", CHECK, number(0, 999), "", "more failures than this within history make a provider unreliable; empty: off"),
+    option("up", CHECK, number(1, 1000), "3", "successes in a row to become reliable"),
+    option("down", CHECK, number(1, 1000), "1", "failed checks in a row to become unreliable"),
+    option("failback", SETTINGS, Kind::Choice(&["auto", "manual"]), "auto", "whether a better provider takes over again by itself"),
+    option("failback_delay", CHECK, millis(0, 24 * HOUR), "60", "a better provider must be reliable this long before it takes over again"),
+    option("last_resort", SETTINGS, Kind::Choice(&["keep", "first"]), "keep", "when no provider is reliable: keep the active one, or use the first"),
+    option("pin", SETTINGS, Kind::Reference(SectionKind::Provider), "", "the provider to use whatever the checks say; empty: none"),
+    option("start_metric", SETTINGS, number(1, 100_000), "2", "metric of the first default route"),
+    option("takeover", SETTINGS, Kind::Flag, "1", "whether other programs' default routes on provider devices are moved out of the way"),
+    option("source_rules", SETTINGS, Kind::Flag, "0", "whether there are 'from ADDRESS' rules while a provider is reliable"),
+    option("base_table", SETTINGS, number(256, u32::MAX - 63), "7100", "provider tables are this plus 1 to 63"),
+    option("base_priority", SETTINGS, number(1, 32_765 - RULE_SPAN), "7000", "ip rules have priorities from this on, 1000 at most"),
+    option("mark_mask", SETTINGS, Kind::Mask, "0x3f000000", "bits of fwmark and ct mark that are failoverd's"),
+    option("flush_conntrack", SETTINGS, Kind::Flag, "1", "whether the connections of a provider that went down are forgotten"),
+    option("log_level", SETTINGS, Kind::Choice(&["error", "warning", "info", "debug"]), "info", "least important message that is logged"),
+
+    option("enabled", PROVIDER, Kind::Flag, "1", "whether this provider is used"),
+    option("description", PROVIDER, Kind::Text, "", "free text for people"),
+    option("interface", PROVIDER, Kind::Interface, "", "netifd interface; device, gateway and address come from netifd and follow it"),
+    option("device", PROVIDER, Kind::Device, "", "network device, for systems without netifd"),
+    option("gateway", PROVIDER, Kind::Gateway, "", "next hop, or none for point-to-point; omitted: from netifd or the device's own default route"),
+    option("address", PROVIDER, Kind::Address, "", "source address; omitted: the device's first one"),
+    option("priority", PROVIDER, number(0, 65_535), "", "lower is preferred; omitted: the place in the file, from 1"),
+    option("weight", PROVIDER, number(1, 256), "1", "share of the traffic among providers of equal priority"),
+    option("metered", PROVIDER, Kind::Flag, "0", "whether traffic costs money: checked less often while not active"),
+    list("test", PROVIDER, Kind::Reference(SectionKind::Test), "", "test to use; omitted: every test"),
+
+    option("type", TEST, Kind::TestType, "ping", "how to find out whether the internet is reachable"),
+    list("target", TEST, Kind::Target, "", "address to ask, several by several operators for preference"),
+];
+
+/// What people write who come from elsewhere, and what they mean.
+pub(super) const SYNONYMS: &[(&str, &str)] = &[
+    ("metric", "priority"),
+    ("ifname", "device"),
+    ("ipaddr", "address"),
+    ("source", "address"),
+    ("name", "description"),
+    ("track_ip", "target"),
+    ("host", "target"),
+    ("track_method", "type"),
+    ("check_interval", "interval"),
+    ("count", "attempts"),
+    ("failure_interval", "attempt_interval"),
+    ("reliability", "required"),
+    ("sticky", "pin"),
+];
+
+impl SectionKind {
+    /// Of a section's type in UCI.
+    pub fn of(kind: &str) -> Option<Self> {
+        [Self::Settings, Self::Provider, Self::Test].into_iter().find(|known| known.uci_type() == kind)
+    }
+
+    /// The section's type in UCI.
+    pub fn uci_type(self) -> &'static str {
+        match self {
+            Self::Settings => "failover",
+            Self::Provider => "provider",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl OptionSpec {
+    /// The option of this name that may stand in such a section.
+    pub fn find(section: SectionKind, name: &str) -> Option<&'static Self> {
+        OPTIONS.iter().find(|spec| spec.name == name && spec.sections.contains(&section))
+    }
+}
+
+impl Kind {
+    /// What is allowed, as the end of "must be ...".
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Flag => "1 or 0 (or yes/no, on/off, true/false, enabled/disabled)".into(),
+            Self::Duration { min, max } => format!("between {} and {}", duration::show(*min), duration::show(*max)),
+            Self::Number { min, max } => format!("between {min} and {max}"),
+            Self::CountOrAll { max } => format!("between 1 and {max}, or 'all'"),
+            Self::Mask => format!("a single run of at least {MASK_BITS} bits, like 0x3f000000"),
+            Self::Choice(words) => words.join(" or "),
+            Self::TestType => TEST_TYPES.get(..TEST_TYPES_BUILT).unwrap_or_default().join(" or "),
+            Self::Text => "text".into(),
+            Self::Reference(section) => format!("the name of a {} section", section.uci_type()),
+            Self::Interface => "the name of a netifd interface".into(),
+            Self::Device => "the name of a network device".into(),
+            Self::Address | Self::Target => "an IPv4 address".into(),
+            Self::Gateway => "an IPv4 address, or 'none'".into(),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Replays the corpora of the fuzz targets (fuzz/corpus/NAME): nothing in them may panic.
+
+use std::path::Path;
+
+/// Calls `target` with every file of its corpus.
+#[allow(clippy::disallowed_methods, clippy::unwrap_used)]
+fn replay(name: &str, target: impl Fn(&[u8])) {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let mut files = 0;
+    for entry in std::fs::read_dir(corpus).unwrap() {
+        target(&std::fs::read(entry.unwrap().path()).unwrap());
+        files += 1;
+    }
+    assert!(files > 0, "the corpus of {name} is empty");
+}
+
+#[test]
+fn uci() {
+    replay("uci", failoverd::settings::exercise);
+}
