@@ -257,8 +257,13 @@ mod tests {
         here.run(|| {
             in_runtime(async {
                 let mut probers = Probers::default();
+                let target = "192.168.1.1".parse().unwrap();
+                // The kernel begins to stamp a moment after the first socket asked for it.
+                probers.send(FIRST, index("wan-a"), TOKEN, target).unwrap();
+                std::thread::sleep(Duration::from_millis(100));
+                assert_eq!(within(&probers, Duration::from_secs(2)).await.len(), 1);
                 let before = clock::now();
-                probers.send(FIRST, index("wan-a"), TOKEN, "192.168.1.1".parse().unwrap()).unwrap();
+                probers.send(FIRST, index("wan-a"), TOKEN, target).unwrap();
                 std::thread::sleep(Duration::from_millis(300));
                 let got = within(&probers, Duration::from_secs(2)).await;
                 let took = got[0].at.since(before);

@@ -204,6 +204,7 @@ fn filter(network: Network) -> io::Result<Vec<SockFilter>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -319,33 +320,32 @@ mod tests {
         });
     }
 
+    /// The other end of a TUN device: what is written comes in there, without any link header, as on PPP and modems.
+    fn tun(name: &str) -> std::fs::File {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun").unwrap();
+        // struct ifreq: name, then flags IFF_TUN | IFF_NO_PI.
+        let mut request = [0_u8; 40];
+        request[..name.len()].copy_from_slice(name.as_bytes());
+        request[16..18].copy_from_slice(&0x1001_u16.to_ne_bytes());
+        // SAFETY: the descriptor is open, and the request has the size of struct ifreq.
+        let outcome = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, request.as_mut_ptr()) };
+        assert_eq!(outcome, 0, "{}", io::Error::last_os_error());
+        file
+    }
+
     #[test]
     fn devices_without_ethernet_header_count_too() {
         Namespace::new().run(|| {
-            ip("link set lo up");
-            ip("link add tun type ipip local 127.0.0.1 remote 127.0.0.2");
-            ip("link add back type ipip local 127.0.0.2 remote 127.0.0.1");
-            ip("link set tun up");
-            ip("link set back up");
+            let mut far = tun("ppp9");
+            ip("addr add 10.0.0.1 peer 10.0.0.2/32 dev ppp9");
+            ip("link set ppp9 up");
             let mut counters = Counters::default();
-            counters.watch(PROVIDER, index("tun"), Network::new(IpAddr::from([10, 0, 0, 1]), 32)).unwrap();
-            let back = writer(index("back"));
-            let udp = packet(OUTSIDE, [10, 0, 0, 2], 17, &[0; 8]);
-            // SAFETY: as in `open`.
-            let mut to: libc::sockaddr_ll = unsafe { MaybeUninit::zeroed().assume_init() };
-            to.sll_family = libc::AF_PACKET as _;
-            to.sll_protocol = 0x0800_u16.to_be();
-            to.sll_ifindex = index("back").0 as _;
-            let length = size_of::<libc::sockaddr_ll>() as _;
-            for _ in 0..3 {
-                // SAFETY: buffer and address are alive and have the lengths given.
-                let sent = unsafe {
-                    libc::sendto(back.as_raw_fd(), udp.as_ptr().cast(), udp.len(), 0, (&raw const to).cast(), length)
-                };
-                assert_eq!(usize::try_from(sent), Ok(udp.len()), "{}", io::Error::last_os_error());
-            }
+            counters.watch(PROVIDER, index("ppp9"), Network::new(IpAddr::from([10, 0, 0, 2]), 32)).unwrap();
+            far.write_all(&packet(OUTSIDE, [10, 0, 0, 1], 17, &[0; 8])).unwrap();
+            far.write_all(&packet([10, 0, 0, 2], [10, 0, 0, 1], 17, &[0; 8])).unwrap();
+            far.write_all(&packet(OUTSIDE, [10, 0, 0, 1], 1, &[3, 1, 0, 0, 0, 0, 0, 0])).unwrap();
             std::thread::sleep(Duration::from_millis(20));
-            assert_eq!(counters.count(PROVIDER), Some(3));
+            assert_eq!(counters.count(PROVIDER), Some(1), "not the peer's own, not unreachables");
         });
     }
 
