@@ -56,6 +56,15 @@ pub enum UciValue {
     List(Vec<Item>),
 }
 
+/// A boolean in libuci's words; `None`: not one.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "yes" | "on" | "true" | "enabled" => Some(true),
+        "0" | "no" | "off" | "false" | "disabled" => Some(false),
+        _ => None,
+    }
+}
+
 /// One item of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {

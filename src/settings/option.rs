@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::problem::did_you_mean;
 use super::schema::{Kind, MASK_BITS, TEST_TYPES, TEST_TYPES_BUILT};
 use super::{GatewaySetting, Required, TestKind, duration};
+use crate::uci;
 
 /// A value of any [`Kind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +28,7 @@ pub(super) enum Value {
 pub(super) fn read(kind: Kind, text: &str) -> Result<Value, String> {
     let must = || format!("must be {}", kind.describe());
     match kind {
-        Kind::Flag => match text {
-            "1" | "yes" | "on" | "true" | "enabled" => Ok(Value::Flag(true)),
-            "0" | "no" | "off" | "false" | "disabled" => Ok(Value::Flag(false)),
-            _ => Err(must()),
-        },
+        Kind::Flag => uci::boolean(text).map(Value::Flag).ok_or_else(must),
         Kind::Duration { min, max } => match duration::read(text) {
             Some(read) if (min..=max).contains(&read) => Ok(Value::Duration(read)),
             Some(_) => Err(must()),

@@ -14,8 +14,6 @@ mod received;
 mod start;
 mod state;
 #[cfg(test)]
-mod test_broker;
-#[cfg(test)]
 mod testing;
 mod ubus;
 

@@ -97,7 +97,7 @@ fn talk(command: &Command) -> Exit {
 }
 
 /// A reader who has gone away (`| head`) is no reason to panic, as `print!` would.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
     let _ = std::io::stdout().flush();
 }
@@ -105,4 +105,9 @@ fn print(text: &str) {
 /// Tells the person at the terminal what must be mended.
 pub(crate) fn complain(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "failoverd: {sentence}");
+}
+
+/// The same for a sentence that begins with the place to be mended, `FILE:LINE:`.
+pub(crate) fn complain_raw(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "{sentence}");
 }

@@ -1,0 +1,380 @@
+//! The event loop: facts in, wishes out. Takes no decision.
+//!
+//! Called by `cli` for `run`; feeds the library's `Core` from netlink, the probe sockets, ubus and signals, and carries out what it
+//! answers.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use failoverd::core::Core;
+use failoverd::event::{Action, Event};
+use failoverd::kernel::{LookupQuestion, RouteChange};
+use failoverd::moment::Moment;
+use failoverd::notice::{Level, Notice};
+use failoverd::settings::Settings;
+use failoverd::table;
+use failoverd::ubus_call::{Call, UbusStatus};
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::netlink::{Kernel, Watcher};
+use super::prober::{Probers, Received};
+use super::received::Counters;
+use super::ubus::{Bus, BusEvent, ReplyTo, Request};
+use super::{clock, config, logging, state};
+
+/// The kernel's state is read at most this often when other programs change it all the time.
+const READ_PAUSE: Duration = Duration::from_millis(5);
+/// The pause after a failed reading of the kernel's state.
+const READ_RETRY: Duration = Duration::from_millis(200);
+/// A call of `check` is answered after this time at the latest.
+const CHECK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the daemon's files are.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// The configuration.
+    pub(crate) config: PathBuf,
+    /// ubus.
+    pub(crate) socket: PathBuf,
+    /// The state file.
+    pub(crate) state: PathBuf,
+}
+
+/// The daemon with all it holds.
+pub(crate) struct Daemon {
+    places: Places,
+    core: Core,
+    kernel: Kernel,
+    probers: Probers,
+    counters: Counters,
+    bus: Bus,
+    lookups: Vec<LookupQuestion>,
+    sequence: u64,
+    read_at: Moment,
+    /// Received packets tell nothing: hardware forwards some past the kernel.
+    hardware_offload: bool,
+    checks: Vec<WaitingCheck>,
+    stopped: bool,
+}
+
+/// A call of `check` that waits for its checks to end.
+struct WaitingCheck {
+    reply_to: ReplyTo,
+    provider: Option<String>,
+    /// Each provider with the number of its checks when the call came.
+    before: Vec<(String, u64)>,
+    until: Moment,
+}
+
+/// The signals that mean something.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    status: Signal,
+}
+
+/// Which one came.
+enum Caught {
+    Reload,
+    Stop,
+    Status,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            status: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    async fn next(&mut self) -> Caught {
+        tokio::select! {
+            _ = self.terminate.recv() => Caught::Stop,
+            _ = self.interrupt.recv() => Caught::Stop,
+            _ = self.hangup.recv() => Caught::Reload,
+            _ = self.status.recv() => Caught::Status,
+        }
+    }
+}
+
+impl Daemon {
+    /// A daemon that has done nothing yet.
+    pub(crate) fn new(places: Places, settings: Settings, kernel: Kernel) -> Self {
+        let now = clock::now();
+        let (state, damaged) = state::load(&places.state);
+        if let Some(error) = damaged {
+            log::warn!("{error}");
+        }
+        // The hasher's keys are the operating system's random numbers; a cookie needs no better.
+        let seed = std::collections::hash_map::RandomState::new().build_hasher().finish() ^ now.as_nanos();
+        Self {
+            core: Core::new(now, settings, state, seed),
+            kernel,
+            probers: Probers::default(),
+            counters: Counters::default(),
+            bus: Bus::new(&places.socket),
+            lookups: vec![],
+            sequence: 0,
+            read_at: now,
+            hardware_offload: config::hardware_offload(&places.config),
+            checks: vec![],
+            stopped: false,
+            places,
+        }
+    }
+
+    /// Runs until a signal has ended it and everything is put back.
+    pub(crate) async fn run(mut self) -> std::io::Result<()> {
+        let mut signals = Signals::new()?;
+        let mut watcher: Watcher = self.kernel.watch()?;
+        let mut received: Vec<Received> = Vec::new();
+        let mut just_read = false;
+        self.feed(Event::Wakeup).await;
+        while !self.stopped {
+            let now = clock::now();
+            let waiting = self.checks.iter().map(|check| check.until).min();
+            let deadline = self.core.next_wakeup().into_iter().chain(waiting).min();
+            let sleep =
+                tokio::time::sleep_until(clock::instant(now, deadline.unwrap_or(now + Duration::from_secs(3600))));
+            // The kernel's changes come first: an answer counts only in the light of the routes it came by. After each reading the
+            // others get their turn, so that a storm of changes cannot starve the probes.
+            tokio::select! {
+                biased;
+                () = watcher.changed(), if !just_read => {
+                    just_read = true;
+                    let pause = READ_PAUSE.saturating_sub(clock::now().since(self.read_at));
+                    tokio::time::sleep(pause).await;
+                    let event = self.read_kernel(vec![]).await;
+                    self.feed(event).await;
+                    continue;
+                }
+                () = self.probers.received(&mut received) => {
+                    for Received { provider, source, message, at } in received.drain(..) {
+                        self.feed(Event::Icmp { provider, source, message, at }).await;
+                    }
+                }
+                caught = signals.next() => match caught {
+                    Caught::Stop => self.feed(Event::Stop).await,
+                    Caught::Reload => drop(self.reload().await),
+                    Caught::Status => {
+                        let status = self.core.status(clock::now());
+                        table::render(&status, 80, false).lines().for_each(|line| log::info!("{line}"));
+                    }
+                },
+                event = self.bus.next() => match event {
+                    BusEvent::Request(request) => self.answer(request).await,
+                    BusEvent::Connected | BusEvent::Disconnected(_) => {}
+                },
+                () = sleep => self.feed(Event::Wakeup).await,
+                () = std::future::ready(()), if just_read => {}
+            }
+            just_read = false;
+        }
+        Ok(())
+    }
+
+    /// Hands a fact to the core and carries out what it wants, with all that follows at once.
+    async fn feed(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.core.handle(clock::now(), event) {
+                if let Some(outcome) = self.carry_out(action).await {
+                    events.push_back(outcome);
+                }
+            }
+        }
+        self.answer_checks();
+    }
+
+    async fn carry_out(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Probe { provider, device, token, target } => {
+                let cause = self.probers.send(provider, device, token, target).err()?;
+                return Some(Event::ProbeRefused { provider, token, cause });
+            }
+            Action::CloseProber(provider) => self.probers.close(provider),
+            Action::WatchReceived { .. } if self.hardware_offload => {}
+            Action::WatchReceived { provider, device, network } => {
+                if let Err(cause) = self.counters.watch(provider, device, network) {
+                    log::debug!("{cause}");
+                }
+            }
+            Action::CountReceived(provider) => {
+                return Some(Event::Received { provider, packets: self.counters.count(provider) });
+            }
+            Action::StopWatching(provider) => self.counters.stop(provider),
+            Action::Change { sequence, changes, lookups } => {
+                self.sequence = sequence;
+                self.lookups = lookups;
+                return Some(self.read_kernel(changes).await);
+            }
+            Action::Save(state) => {
+                if let Err(error) = state::save(&self.places.state, &state) {
+                    log::warn!("{error}");
+                }
+            }
+            Action::Notice(notice) => self.tell(&notice),
+            Action::Stopped => self.stopped = true,
+        }
+        None
+    }
+
+    fn tell(&mut self, notice: &Notice) {
+        let level = match notice.level {
+            Level::Error => log::Level::Error,
+            Level::Warning => log::Level::Warn,
+            Level::Info => log::Level::Info,
+            Level::Debug => log::Level::Debug,
+        };
+        log::log!(level, "{notice}");
+        self.bus.notify(notice);
+    }
+
+    /// Makes the changes, then reads the kernel's state, as often as it takes.
+    async fn read_kernel(&mut self, changes: Vec<RouteChange>) -> Event {
+        let mut applied = Vec::with_capacity(changes.len());
+        for change in changes {
+            log::debug!("{change:?}");
+            let outcome = self.kernel.apply(&change).await;
+            applied.push((change, outcome));
+        }
+        loop {
+            match self.kernel.snapshot(&self.lookups).await {
+                Ok(snapshot) => {
+                    self.read_at = clock::now();
+                    return Event::Kernel { snapshot, after: self.sequence, applied };
+                }
+                Err(error) => log::warn!("{error}; trying again"),
+            }
+            tokio::time::sleep(READ_RETRY).await;
+        }
+    }
+
+    /// Reads the configuration again. The problems, if it was refused.
+    async fn reload(&mut self) -> Result<(), Vec<String>> {
+        match config::load(&self.places.config) {
+            Ok(settings) => {
+                logging::set_level(settings.log_level);
+                self.hardware_offload = config::hardware_offload(&self.places.config);
+                self.feed(Event::Reload(Box::new(settings))).await;
+                Ok(())
+            }
+            Err(problems) => {
+                self.feed(Event::ConfigError(problems.clone())).await;
+                Err(problems)
+            }
+        }
+    }
+
+    async fn answer(&mut self, Request { call, reply_to }: Request) {
+        let unknown = |core: &Core, name: &Option<String>| name.as_ref().is_some_and(|name| !core.knows(name));
+        let answer = match call {
+            Call::Status { provider } | Call::Check { provider } if unknown(&self.core, &provider) => {
+                Err(UbusStatus::NotFound)
+            }
+            Call::Status { provider } => Ok(self.status(provider.as_deref())),
+            Call::History { provider, limit } => match self.core.history(&provider, limit, clock::now()) {
+                Some(history) => Ok(json!(history)),
+                None => Err(UbusStatus::NotFound),
+            },
+            Call::Check { provider } => return self.check(provider, reply_to).await,
+            Call::Pin { provider } if !self.core.knows(&provider) => Err(UbusStatus::NotFound),
+            Call::Pin { provider } => {
+                self.feed(Event::Pin(provider)).await;
+                Ok(Value::Null)
+            }
+            Call::Unpin => {
+                self.feed(Event::Unpin).await;
+                Ok(Value::Null)
+            }
+            Call::Reload => Ok(match self.reload().await {
+                Ok(()) => json!({}),
+                Err(problems) => json!({ "config_errors": problems }),
+            }),
+        };
+        self.bus.reply(reply_to, answer);
+    }
+
+    fn status(&self, provider: Option<&str>) -> Value {
+        let mut status = self.core.status(clock::now());
+        if let Some(name) = provider {
+            status.providers.retain(|provider| provider.name == name);
+        }
+        json!(status)
+    }
+
+    async fn check(&mut self, provider: Option<String>, reply_to: ReplyTo) {
+        let status = self.core.status(clock::now());
+        let before = status
+            .providers
+            .into_iter()
+            .filter(|it| provider.as_ref().is_none_or(|name| *name == it.name))
+            .map(|it| (it.name, it.checks))
+            .collect();
+        let until = clock::now() + CHECK_PATIENCE;
+        self.checks.push(WaitingCheck { reply_to, provider: provider.clone(), before, until });
+        self.feed(Event::CheckNow(provider)).await;
+    }
+
+    /// Answers the calls of `check` whose checks have ended, or cannot begin.
+    fn answer_checks(&mut self) {
+        if self.checks.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        let status = self.core.status(now);
+        let done = |check: &WaitingCheck| {
+            check.until <= now
+                || check.before.iter().all(|(name, before)| {
+                    let provider = status.providers.iter().find(|provider| provider.name == *name);
+                    provider.is_none_or(|it| {
+                        it.checks > *before
+                            || !matches!(it.state.as_str(), "checking" | "online" | "degraded" | "offline")
+                    })
+                })
+        };
+        let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.checks).into_iter().partition(done);
+        self.checks = waiting;
+        for check in done {
+            let answer = self.status(check.provider.as_deref());
+            self.bus.reply(check.reply_to, Ok(answer));
+        }
+    }
+}
+
+/// Takes everything of ours out of the kernel and puts everything back, as a stop would have. Tells how many changes that took.
+pub(crate) async fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<usize, String> {
+    /// Each round works on what the one before left; a healthy kernel needs two or three.
+    const ROUNDS: usize = 10;
+    let (mut state, damaged) = state::load(state_file);
+    if let Some(error) = damaged {
+        log::warn!("{error}");
+    }
+    let mut made = 0;
+    let mut refused = Vec::new();
+    for _ in 0..ROUNDS {
+        let snapshot = kernel.snapshot(&[]).await.map_err(|error| error.to_string())?;
+        let plan = failoverd::route_plan::restore(&snapshot, &state);
+        (state.moved, state.sysctls) = (plan.moved, plan.sysctls);
+        if plan.changes.is_empty() {
+            state::save(state_file, &state).map_err(|error| error.to_string())?;
+            return Ok(made);
+        }
+        refused.clear();
+        for change in plan.changes {
+            match kernel.apply(&change).await {
+                failoverd::kernel::Outcome::Refused(cause) => refused.push(format!("{change:?}: {cause}")),
+                _ => made += 1,
+            }
+        }
+    }
+    state::save(state_file, &state).map_err(|error| error.to_string())?;
+    Err(format!("{} changes could not be undone: {}", refused.len(), refused.join("; ")))
+}

@@ -1,0 +1,99 @@
+//! The commands that need no daemon: being it, judging a configuration, and cleaning up after one that was killed.
+//!
+//! Called by `cli`; `run` checks what must be in place and hands over to `daemon`.
+
+use std::path::{Path, PathBuf};
+
+use failoverd::settings::{LogLevel, describe};
+
+use super::cli::{Exit, RunOptions, complain_raw, print};
+use super::daemon::{self, Daemon, Places};
+use super::instance::{self, Instance, missing_privileges};
+use super::logging::{self, Destination};
+use super::netlink::Kernel;
+use super::{config, state};
+
+/// The daemon; returns when it was told to stop and everything is put back.
+pub(crate) fn run(options: &RunOptions) -> Exit {
+    let destination = if options.foreground { Destination::Stderr } else { Destination::System };
+    logging::start(destination, LogLevel::Info);
+    let settings = match config::load(&options.config) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            for problem in problems {
+                // Both: the person at the terminal, and whoever reads the log of a service that does not start.
+                if !options.foreground {
+                    complain_raw(&problem);
+                }
+                log::error!("{problem}");
+            }
+            return Exit::Usage;
+        }
+    };
+    logging::set_level(settings.log_level);
+    alone_in_runtime(async |mut kernel| {
+        let missing = missing_privileges(&mut kernel).await;
+        if !missing.is_empty() {
+            return Err(missing);
+        }
+        log::info!("failoverd {} starts with {} providers", env!("CARGO_PKG_VERSION"), settings.providers.len());
+        let places = Places {
+            config: options.config.clone(),
+            socket: options.socket.clone(),
+            state: PathBuf::from(state::PATH),
+        };
+        let ended = Daemon::new(places, settings, kernel).run().await;
+        ended.map_err(|error| vec![format!("cannot start the event loop: {error}")])?;
+        log::info!("failoverd has stopped, and what was there before it is back");
+        Ok(())
+    })
+}
+
+/// Takes everything of ours out of the kernel; for when a daemon was killed and will not be started again.
+pub(crate) fn cleanup() -> Exit {
+    logging::start(Destination::Stderr, LogLevel::Warning);
+    alone_in_runtime(async |mut kernel| {
+        match daemon::clean_up(&mut kernel, Path::new(state::PATH)).await {
+            Ok(0) => print("nothing of failoverd is in the kernel\n"),
+            Ok(made) => print(&format!("{made} changes undone: the kernel is as it was before failoverd\n")),
+            Err(problem) => return Err(vec![problem]),
+        }
+        Ok(())
+    })
+}
+
+/// Says what a configuration means, or everything that is wrong with it.
+pub(crate) fn validate(file: &Path) -> Exit {
+    logging::start(Destination::Stderr, LogLevel::Warning);
+    match config::load(file) {
+        Ok(settings) => {
+            print(&describe(&settings));
+            Exit::Fine
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| complain_raw(problem));
+            Exit::Usage
+        }
+    }
+}
+
+/// Runs `work` as the only failoverd of this network namespace, with a netlink connection. Its problems are told, one line each.
+fn alone_in_runtime(work: impl AsyncFnOnce(Kernel) -> Result<(), Vec<String>>) -> Exit {
+    let outcome = instance::acquire().map_err(|error| vec![error.to_string()]).and_then(|instance: Instance| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| vec![format!("cannot start the event loop: {error}")])?;
+        let ended = runtime.block_on(async {
+            let kernel = Kernel::new().map_err(|error| vec![error.to_string()])?;
+            work(kernel).await
+        });
+        drop(instance);
+        ended
+    });
+    match outcome {
+        Ok(()) => Exit::Fine,
+        Err(problems) => {
+            problems.iter().for_each(|problem| log::error!("{problem}"));
+            Exit::NotFine
+        }
+    }
+}
