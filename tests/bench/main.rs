@@ -15,13 +15,17 @@ mod report;
 mod subject;
 mod unrest;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use report::Row;
 
 const HELP: &str = "\
-Usage: cargo bench-lab [--full] [--seed NUMBER] [PART...]
+Usage: cargo bench-lab [--full] [--seed NUMBER] [--binary FILE] [PART...]
+
+  --full         about eight minutes instead of two: more samples, whole three minutes of loss
+  --seed NUMBER  of the random moments, and of all luck in the lab
+  --binary FILE  measure this failoverd; without it, it is built in release
 
 Parts: cost start outage failback foreign unrest size; without any: all of them.
 ";
@@ -51,6 +55,7 @@ const PARTS: [Part; 7] = [
 fn main() -> ExitCode {
     let mut effort = Effort { full: false, seed: 1 };
     let mut wanted = Vec::new();
+    let mut given = None;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -58,6 +63,10 @@ fn main() -> ExitCode {
             "--seed" => match arguments.next().and_then(|number| number.parse().ok()) {
                 Some(seed) => effort.seed = seed,
                 None => return usage("--seed takes a number"),
+            },
+            "--binary" => match arguments.next() {
+                Some(file) => given = Some(PathBuf::from(file)),
+                None => return usage("--binary takes a file"),
             },
             "--help" | "-h" => {
                 print!("{HELP}");
@@ -67,7 +76,7 @@ fn main() -> ExitCode {
             other => return usage(&format!("unknown argument '{other}'")),
         }
     }
-    let binary = match lab::enter().and_then(|()| subject::build()) {
+    let binary = match lab::enter().and_then(|()| given.map_or_else(subject::build, Ok)) {
         Ok(binary) => binary,
         Err(error) => {
             eprintln!("bench-lab: {error}");

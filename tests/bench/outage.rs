@@ -1,10 +1,10 @@
 //! How long traffic stands still: after a silent cut, after a lost carrier, after another program has put a default
-//! route of its own in front. Each cut comes at a random moment between two checks.
+//! route of its own in front. Cuts come at random moments between two checks.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::{Flows, LabConfig, Result, protocol};
+use lab::{Flows, LabConfig, Provider, Result, protocol};
 
 use crate::Effort;
 use crate::report::{Row, Unit};
@@ -27,7 +27,7 @@ struct Series {
     settings: Settings<'static>,
     cut: Cut,
     samples: u8,
-    /// Time between two checks; the random part of the pause before each cut.
+    /// Time between two checks.
     interval: Duration,
     pause: Duration,
     /// Time between two datagrams: the resolution.
@@ -82,20 +82,39 @@ fn cuts(binary: &Path, series: &Series, seed: u64) -> Result<Vec<Duration>> {
     let Series { settings, cut, samples, interval, pause, resolution } = *series;
     let subject = Subject::start(binary, LabConfig { providers: samples + 1, seed, ..Default::default() }, settings)?;
     let stream = subject.lab.client().stream(resolution, Flows::One)?;
-    let mut random = fastrand::Rng::with_seed(seed);
     let mut outages = Vec::new();
-    for number in 0..samples {
+    for (number, phase) in (0..samples).zip(phases(samples, seed)) {
         stream.wait_until_via(number, Duration::from_secs(10))?;
-        std::thread::sleep(pause + interval.mul_f64(random.f64()));
+        std::thread::sleep(pause);
+        let provider = subject.lab.provider(number)?;
+        let check = next_check(provider)?;
+        let start = check + interval.mul_f64(phase);
+        std::thread::sleep(start.saturating_duration_since(Instant::now()));
         let start = Instant::now();
         match cut {
-            Cut::Silent => subject.lab.provider(number)?.silent(true),
-            Cut::Carrier => subject.lab.provider(number)?.carrier(false)?,
+            Cut::Silent => provider.silent(true),
+            Cut::Carrier => provider.carrier(false)?,
         }
         stream.wait_until_via(number + 1, Duration::from_secs(20))?;
         outages.push(stream.outage_between(start, Instant::now()));
     }
     Ok(outages)
+}
+
+/// Moments between two checks, in shares of the time between them: one at random in each of `count` equal parts, in
+/// random order. As uniform as any, and few of them already show the median.
+fn phases(count: u8, seed: u64) -> Vec<f64> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut phases: Vec<f64> = (0..count).map(|part| (f64::from(part) + random.f64()) / f64::from(count)).collect();
+    random.shuffle(&mut phases);
+    phases
+}
+
+/// When the provider gets its next probe.
+fn next_check(provider: &Provider) -> Result<Instant> {
+    let before = provider.seen().echo_total();
+    let next = || provider.seen().echo_log.back().filter(|_| provider.seen().echo_total() > before).map(|last| last.at);
+    Ok(lab::wait_for_some(Duration::from_secs(10), "the next probe", next)?.0)
 }
 
 /// A DHCP client puts a default route of metric 0 on another provider: how long that one has the traffic.
