@@ -1,5 +1,7 @@
 //! The README's table of options is the table the parser uses.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fmt::Write;
 
 use failoverd::settings::schema::{OPTIONS, SectionKind};
