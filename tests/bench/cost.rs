@@ -52,6 +52,28 @@ fn measure(binary: &Path, providers: u8, effort: Effort) -> Result<(Vec<f64>, Ve
     Ok((cpu, memory))
 }
 
+/// What checks leave behind in memory: as many a second as two providers have in four minutes and a half.
+pub(crate) fn growth(binary: &Path, effort: Effort) -> Row {
+    let watched = Duration::from_secs(if effort.full { 120 } else { 10 });
+    let checks = 16 * 20 * watched.as_secs();
+    let what = format!("growth of memory over {checks} checks");
+    match grown(binary, effort, watched) {
+        Ok(megabytes) => Row::new(what, Unit::Megabytes, vec![megabytes]),
+        Err(error) => Row::failed(what, error),
+    }
+}
+
+fn grown(binary: &Path, effort: Effort, watched: Duration) -> Result<f64> {
+    let settings = [("interval", "50ms"), ("standby_interval", "50ms")];
+    let subject =
+        Subject::start(binary, LabConfig { providers: 16, seed: effort.seed, ..Default::default() }, &settings)?;
+    // By then every history is full.
+    std::thread::sleep(Duration::from_secs(6));
+    let before = subject.daemon.resident_bytes()? as f64;
+    std::thread::sleep(watched);
+    Ok((subject.daemon.resident_bytes()? as f64 - before) / MEGABYTE)
+}
+
 /// From the start of the process on a router without any default route until the kernel has one.
 pub(crate) fn start_up(binary: &Path, effort: Effort) -> Row {
     const WHAT: &str = "start-up until the first route";

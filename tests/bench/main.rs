@@ -17,17 +17,18 @@ mod unrest;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use report::Row;
 
 const HELP: &str = "\
 Usage: cargo bench-lab [--full] [--seed NUMBER] [--binary FILE] [PART...]
 
-  --full         about eight minutes instead of two: more samples, whole three minutes of loss
+  --full         about ten minutes instead of two: more samples, whole three minutes of loss
   --seed NUMBER  of the random moments, and of all luck in the lab
   --binary FILE  measure this failoverd; without it, it is built in release
 
-Parts: cost start outage failback foreign unrest size; without any: all of them.
+Parts: outage foreign failback unrest cost growth start size; without any: all of them.
 ";
 
 /// How much is done.
@@ -42,12 +43,13 @@ struct Effort {
 type Part = (&'static str, fn(&Path, Effort) -> Vec<Row>);
 
 /// In the order of the table. What is sensitive to the machine's load comes alone; what only waits comes together.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("outage", outage::outages),
     ("foreign", |binary, effort| vec![outage::foreign(binary, effort)]),
     ("failback", failback::failbacks),
     ("unrest", unrest::switches),
     ("cost", cost::running),
+    ("growth", |binary, effort| vec![cost::growth(binary, effort)]),
     ("start", |binary, effort| vec![cost::start_up(binary, effort)]),
     ("size", |binary, _| vec![cost::size(binary)]),
 ];
@@ -83,9 +85,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let start = Instant::now();
     let mut rows = Vec::new();
     for (name, measure) in PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|it| it == name)) {
-        eprintln!("measuring: {name}");
+        eprintln!("{:4} s: {name}", start.elapsed().as_secs());
         rows.extend(measure(&binary, effort));
     }
     print!("{}", report::table(&rows));

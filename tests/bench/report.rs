@@ -89,8 +89,11 @@ impl Row {
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
         let middle = sorted.len() / 2;
-        let median =
-            if sorted.len() % 2 == 0 { f64::midpoint(at(middle.wrapping_sub(1)), at(middle)) } else { at(middle) };
+        let median = if sorted.len().is_multiple_of(2) {
+            f64::midpoint(at(middle.wrapping_sub(1)), at(middle))
+        } else {
+            at(middle)
+        };
         let most = at(sorted.len().wrapping_sub(1));
         let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
         let show = |value| self.unit.show(value);
