@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lab::{DefaultRouteWatcher, LabConfig, Result};
+use lab::{DefaultRouteWatcher, LabConfig, LabError, Result};
 
 use crate::Effort;
 use crate::report::{Row, Unit};
@@ -73,6 +73,10 @@ fn watch(binary: &Path, plan: &Plan, watched: Duration, seed: u64) -> Result<f64
     }
     let watcher = DefaultRouteWatcher::start(subject.lab.router().namespace(), Duration::from_millis(5))?;
     std::thread::sleep(watched);
+    // A dead daemon would not switch either.
+    if let Some(status) = subject.daemon.try_wait()? {
+        return Err(LabError::new("watch failoverd", format!("it has ended: {status}")));
+    }
     // The first entry is where it began.
     let switches = watcher.stop().changes.len().saturating_sub(1);
     Ok(switches as f64 * PROMISED.as_secs_f64() / watched.as_secs_f64())
