@@ -18,6 +18,7 @@ mod tour;
 
 use std::process::ExitCode;
 
+use failoverd::text::wrap;
 use lab::Result;
 
 use crate::screen::{Screen, Style};
@@ -79,9 +80,9 @@ fn introduction(screen: &Screen) -> String {
         false => "",
     };
     let about = format!(
-        "Kernel routing and failoverd are real{rights}; the lines behind wan0, wan1\n\
-         and wan2 are simulated. A LAN client sends a datagram every 20 ms and counts\n\
-         the answers. Outage: its longest wait from one answer to the next.\n"
+        "Kernel routing and failoverd are real{rights}; the lines behind wan0, wan1 and wan2 are simulated. A LAN client \
+         sends a datagram every 20 ms and counts the answers. Outage: its longest wait from one answer to the next."
     );
-    format!("\n{title}\n\n{about}\n{file}\n{}\n", stage::config())
+    let about = wrap(&about, screen.width().min(79), 0);
+    format!("\n{title}\n\n{about}\n\n{file}\n{}\n", stage::config())
 }
