@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use failoverd::status::Status;
 use failoverd::text::{plain, shorten};
-use lab::{LabError, Result};
+use lab::{LabError, Result, wait_for};
 
 use crate::screen::{Screen, Style, Top, lock};
 use crate::stage::{NAMES, Stage, name};
@@ -23,8 +23,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_millis(300);
 /// The default route that is there before failoverd is one through this provider.
 const FIRST: u8 = 0;
-/// For its first datagram.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// For its first datagram, and for carriers to come back.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// More events than any terminal has rows.
 const MOST_EVENTS: usize = 200;
 
@@ -85,6 +85,9 @@ pub(crate) fn play(stage: &Stage, screen: &Screen) -> Result<bool> {
         toy.obey(terminal, &status);
     });
     stage.stop_daemon()?;
+    // A lost carrier shows at the kernel's own routes; what is left once all lines are whole again is failoverd's.
+    (0..).zip(NAMES).try_for_each(|(provider, _)| stage.heal(provider))?;
+    _ = wait_for(PATIENCE, "the carriers", || stage.changes().is_ok_and(|changes| changes.is_empty()));
     let changes = stage.changes()?;
     let sentence = match changes.is_empty() {
         true => "failoverd has stopped; routes, rules and sysctls are as they were before.".to_owned(),
