@@ -320,7 +320,7 @@ impl Core {
                 Some(from) => format!("{}: {reason}", from.settings.name),
                 None => reason.to_string(),
             }),
-            (Why::Best, None) => Some("it is the most preferred reliable provider".to_owned()),
+            (Why::Best, None) => Some("the most preferred reliable provider that may take over".to_owned()),
             (Why::Stays | Why::NoneUsable, None) => None,
         };
         let (from, to_name) = (name(self.active), name(to));

@@ -248,6 +248,9 @@ impl Prober {
             first: u32::try_from(total).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
+        if check.failure.is_some() {
+            self.window.lose_pending();
+        }
         self.stop_watching(out);
         self.running = None;
         out.push(Step::Done(check));
