@@ -27,10 +27,10 @@ pub fn is_foreign(route: &Route) -> bool {
     route.is_main_default() && !route.is_ours()
 }
 
-/// Whether a foreign default route is to be moved, given the metrics of our first and last slot. Not one that was moved already,
-/// and not one that is somebody's deliberate override by hand: typed with a metric better than all of ours.
-pub fn is_in_the_way(route: &Route, first: Metric, last: Metric) -> bool {
-    let by_hand = route.protocol == PROTOCOL_BOOT && route.metric.0 > 0 && route.metric < first;
+/// Whether a foreign default route is to be moved, given where slots may `start` and the metric of our last one. Not one that was
+/// moved already, and not one that is somebody's deliberate override by hand: typed with a metric that no slot can have.
+pub fn is_in_the_way(route: &Route, start: Metric, last: Metric) -> bool {
+    let by_hand = route.protocol == PROTOCOL_BOOT && route.metric.0 > 0 && route.metric < start;
     is_foreign(route)
         && route.kind == RouteKind::Unicast
         && route.next_hops == NextHops::Single
