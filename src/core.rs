@@ -53,6 +53,8 @@ pub struct Core {
     overridden_by: Vec<Route>,
 
     ranking: Ranking,
+    /// Which of the ranked ones were reliable.
+    reliable: Vec<bool>,
     active: Option<ProviderId>,
     active_since: Moment,
     switches: u64,
@@ -91,6 +93,7 @@ impl Core {
             metrics: vec![],
             overridden_by: vec![],
             ranking: Ranking::default(),
+            reliable: vec![],
             active: None,
             active_since: now,
             switches: 0,
@@ -301,7 +304,12 @@ impl Core {
             let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
             out.push(log(Level::Warning, None, text));
         }
-        self.dirty |= ranking.order != self.ranking.order || ranking.active != self.ranking.active;
+        // Reliability matters to the plan even where it changes no order: `from` rules depend on it.
+        let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
+        self.dirty |= ranking.order != self.ranking.order
+            || ranking.active != self.ranking.active
+            || (self.settings.source_rules && reliable != self.reliable);
+        self.reliable = reliable;
         self.ranking = ranking;
         if chosen != self.active {
             self.switch_to(now, chosen, out);

@@ -42,8 +42,8 @@ impl Core {
                 Outcome::DeletedOther(route) => self.put_back.push(*route),
             }
         }
-        // Read before the changes on their way were made: what it says of them is out of date, and a newer one is coming.
-        if self.awaiting && after < self.sequence {
+        // Read before the last changes were made: what it says of them is out of date.
+        if after < self.sequence {
             return;
         }
         self.awaiting = false;
@@ -67,7 +67,7 @@ impl Core {
     }
 
     /// The provider that holds the lowest metric now is where we start from, so that a restart moves nothing.
-    fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
+    pub(super) fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
         let mut defaults: Vec<_> = snapshot.routes.iter().filter(|route| route.is_main_default()).collect();
         defaults.sort_by_key(|route| route.metric);
         let holder = defaults.iter().find_map(|route| {
@@ -105,7 +105,9 @@ impl Core {
             (self.state.moved, self.state.sysctls) = (moved, sysctls);
             out.push(Action::Save(self.state.clone()));
         }
-        let paths_changed = self.judge_paths(now, changes.is_empty(), out);
+        // Changes that the kernel did not take when they were sent the last time will not mend a path either.
+        let settled = changes.is_empty() || (self.repeats > 0 && changes == self.last_changes);
+        let paths_changed = self.judge_paths(now, settled, out);
 
         if changes.is_empty() {
             self.last_changes.clear();
@@ -201,11 +203,9 @@ impl Core {
             changed = true;
             let mut steps = Vec::new();
             match (&provider.path, &path) {
-                (Path::Blocked(_), Path::Clear) => provider.reliability.distrust(),
-                (_, Path::Blocked(reason)) => {
-                    provider.reliability.link_lost(now, reason.clone(), &provider.settings.check);
-                    provider.failed(now);
-                }
+                (Path::Blocked(_), Path::Blocked(_)) => {}
+                (Path::Blocked(_), _) => provider.reliability.distrust(),
+                (_, Path::Blocked(reason)) => provider.link_lost(now, reason.clone()),
                 _ => {}
             }
             if path != Path::Clear {
@@ -243,15 +243,19 @@ fn follow(
     match (before, after) {
         (None, None) => {}
         (Some(before), Some(after)) if before == after => {}
-        (Some(_), Some(_)) => {
+        (Some((before, ..)), Some((after, ..))) => {
             close(provider, random, out);
             provider.check_now = true;
+            // Another device of that name: the one before is gone, this one has yet to prove itself.
+            if before != after {
+                provider.link_lost(now, Reason::NoCarrier);
+                provider.reliability.distrust();
+            }
         }
         (Some(_), None) => {
             close(provider, random, out);
             let reason = provider.reason().unwrap_or(Reason::NoCarrier);
-            provider.reliability.link_lost(now, reason, &provider.settings.check);
-            provider.failed(now);
+            provider.link_lost(now, reason);
         }
         (None, Some(_)) => {
             provider.reliability.distrust();
