@@ -121,7 +121,11 @@ pub fn play(data: &[u8]) {
             }
             actions = core.handle(now, Event::Wakeup);
         }
-        assert!(core.next_wakeup().is_none_or(|at| at > now), "wants to be woken in the past: {:?}", core.next_wakeup());
+        assert!(
+            core.next_wakeup().is_none_or(|at| at > now),
+            "wants to be woken in the past: {:?}",
+            core.next_wakeup()
+        );
         tokens.truncate(256);
         let _ = core.status(now);
     }
@@ -129,18 +133,19 @@ pub fn play(data: &[u8]) {
 
 /// A configuration of a byte.
 fn settings(flags: u8) -> failoverd::settings::Settings {
-    Config::count(u32::from(flags & 3)).with(|settings| {
-        settings.takeover = flags & 4 == 0;
-        settings.source_rules = flags & 8 != 0;
-        settings.enabled = flags & 16 == 0;
-        settings.pin = (flags & 32 != 0).then(|| "a".into());
-        settings.start_metric.0 = if flags & 64 == 0 { 2 } else { 10 };
-        if flags & 128 != 0 {
-            settings.providers.reverse();
-            settings.providers.iter_mut().for_each(|it| it.gateway = failoverd::settings::GatewaySetting::Learnt);
-        }
-    })
-    .0
+    Config::count(u32::from(flags & 3))
+        .with(|settings| {
+            settings.takeover = flags & 4 == 0;
+            settings.source_rules = flags & 8 != 0;
+            settings.enabled = flags & 16 == 0;
+            settings.pin = (flags & 32 != 0).then(|| "a".into());
+            settings.start_metric.0 = if flags & 64 == 0 { 2 } else { 10 };
+            if flags & 128 != 0 {
+                settings.providers.reverse();
+                settings.providers.iter_mut().for_each(|it| it.gateway = failoverd::settings::GatewaySetting::Learnt);
+            }
+        })
+        .0
 }
 
 /// What other programs and cables do, of a byte.

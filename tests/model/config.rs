@@ -74,11 +74,7 @@ impl Config {
             flush_conntrack: true,
             log_level: LogLevel::Info,
             providers,
-            tests: vec![TestSettings {
-                name: "internet".to_owned(),
-                kind: TestKind::Ping,
-                targets: TARGETS.to_vec(),
-            }],
+            tests: vec![TestSettings { name: "internet".to_owned(), kind: TestKind::Ping, targets: TARGETS.to_vec() }],
         })
     }
 

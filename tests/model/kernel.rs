@@ -205,7 +205,8 @@ impl Kernel {
                 self.delete_rule(rule);
                 Outcome::Done
             }
-            RouteChange::SetSysctl { device, key, value } => match self.by_index(*device).map(|link| link.name.clone()) {
+            RouteChange::SetSysctl { device, key, value } => match self.by_index(*device).map(|link| link.name.clone())
+            {
                 Some(name) => {
                     self.set_sysctl(&name, *key, *value);
                     Outcome::Done
@@ -265,7 +266,10 @@ impl Kernel {
         Snapshot {
             links: self.links.clone(),
             addresses: self.addresses.clone(),
-            routes: routes.filter(|route| route.table == TableId::MAIN || route.protocol == PROTOCOL).cloned().collect(),
+            routes: routes
+                .filter(|route| route.table == TableId::MAIN || route.protocol == PROTOCOL)
+                .cloned()
+                .collect(),
             rules: rules.collect(),
             all_rp_filter: self.all_rp_filter,
             lookups: questions.iter().map(|&question| Lookup { question, answer: self.look_up(question) }).collect(),

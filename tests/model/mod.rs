@@ -1,7 +1,15 @@
 //! A model of the world around the core, in virtual time: a kernel with Linux's routing semantics (facts.md, section 1), lines that
 //! answer probes or do not, and a decoder from bytes to events for fuzzing. Included by path in every test crate that needs it.
 
-#![allow(dead_code, unused_imports, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 pub mod bytes;
 pub mod config;

@@ -34,7 +34,10 @@ enum Pending {
     Event(Event),
     /// The state of the kernel at that time, as after a netlink event.
     Read,
-    Answer { device: IfIndex, event: Event },
+    Answer {
+        device: IfIndex,
+        event: Event,
+    },
 }
 
 /// How long a change list and the dump after it take.
