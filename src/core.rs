@@ -49,6 +49,10 @@ pub struct Core {
     retry_at: Option<Moment>,
     /// Foreign routes that a delete of ours hit by mistake.
     put_back: Vec<Route>,
+    /// Change lists sent since the kernel last showed what was wanted.
+    rounds: u32,
+    /// The state file was written since the start.
+    saved: bool,
     metrics: Vec<(ProviderId, Metric)>,
     overridden_by: Vec<Route>,
 
@@ -90,6 +94,8 @@ impl Core {
             repeats: 0,
             retry_at: None,
             put_back: vec![],
+            rounds: 0,
+            saved: false,
             metrics: vec![],
             overridden_by: vec![],
             ranking: Ranking::default(),
@@ -109,8 +115,8 @@ impl Core {
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
             Event::Received { provider, packets } => {
-                self.with_prober(provider, now, &mut out, |prober, _, steps| {
-                    prober.prober.received(now, packets, steps)
+                self.with_prober(provider, now, &mut out, |prober, random, steps| {
+                    prober.prober.received(now, packets, random, steps)
                 });
             }
             Event::Reload(settings) => self.reload(now, *settings, &mut out),
@@ -136,7 +142,7 @@ impl Core {
             let active = self.active == Some(provider.id);
             provider.prober.deadline().into_iter().chain(provider.next_begin(active, any_reliable)).min()
         });
-        let refresh = (!self.awaiting).then(|| self.read_at + kernel::REFRESH);
+        let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
         checks.chain(self.ranking.next).chain(refresh).chain(retry).min()
     }
@@ -144,7 +150,7 @@ impl Core {
     /// Everything that follows from what is known now.
     fn advance(&mut self, now: Moment, out: &mut Vec<Action>) {
         if self.snapshot.is_none() {
-            if !self.awaiting {
+            if !self.awaiting || now.since(self.read_at) >= kernel::ANSWER_TIMEOUT {
                 self.send_changes(now, vec![], out);
             }
             return;

@@ -31,6 +31,23 @@ pub struct Wanted<'a> {
     pub base_priority: RulePriority,
     /// Whether foreign default routes on the members' devices are moved away.
     pub takeover: bool,
+    /// Foreign routes that a delete of ours hit by mistake.
+    pub put_back: &'a [Route],
+}
+
+impl Wanted<'_> {
+    /// That nothing of ours is there, and everything of others where it was.
+    pub const fn nothing() -> Self {
+        Self {
+            members: vec![],
+            slots: vec![],
+            start_metric: Metric(0),
+            base_table: TableId(0),
+            base_priority: RulePriority(0),
+            takeover: false,
+            put_back: &[],
+        }
+    }
 }
 
 /// A provider as the kernel is to know it.
@@ -66,6 +83,7 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     let mut plan = Plan { moved: state.moved.clone(), sysctls: state.sysctls.clone(), ..Plan::default() };
     let mut keep: Vec<&Route> = Vec::new();
     let choosing = wanted.members.len() > 1;
+    plan.changes.extend(wanted.put_back.iter().cloned().map(RouteChange::Append));
 
     if choosing {
         for link in wanted.members.iter().filter_map(|member| member.device).filter_map(|device| link(snapshot, device))
@@ -115,15 +133,7 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
 
 /// The way back: moved routes return, then everything of ours goes, then the sysctls return. Empty when all is as it was.
 pub fn restore(snapshot: &Snapshot, state: &State) -> Plan {
-    let nothing = Wanted {
-        members: vec![],
-        slots: vec![],
-        start_metric: Metric(0),
-        base_table: TableId(0),
-        base_priority: RulePriority(0),
-        takeover: false,
-    };
-    plan(&nothing, snapshot, state)
+    plan(&Wanted::nothing(), snapshot, state)
 }
 
 /// Moved routes whose copy is neither in the kernel nor about to be need no note any more. The copies being written stand in

@@ -112,7 +112,7 @@ pub fn move_back(
 }
 
 /// Whether the kernel would still accept the route: its source address is on the device, its gateway within reach.
-fn fits(route: &Route, snapshot: &Snapshot) -> bool {
+pub fn fits(route: &Route, snapshot: &Snapshot) -> bool {
     let mut addresses = snapshot.addresses.iter().filter(|address| Some(address.device) == route.device);
     let source = route.source.is_none_or(|source| addresses.clone().any(|address| address.address == source));
     let gateway = route.gateway.filter(|gateway| gateway.is_ipv4() && !route.onlink);
