@@ -53,6 +53,10 @@ pub fn clean() -> impl Strategy<Value = Found> {
                 // Two of one device at one metric come back side by side, wherever a third one stood.
                 let mut seen = std::collections::BTreeSet::new();
                 foreign.retain(|it| seen.insert((it.line, it.metric)));
+                // And one that is left alone as an override by hand stays where those that come back do not.
+                let metrics: Vec<u32> = foreign.iter().map(|it| it.metric).collect();
+                let shared = |metric: u32| metric > 0 && metrics.iter().filter(|it| **it == metric).count() > 1;
+                foreign.iter_mut().filter(|it| shared(it.metric)).for_each(|it| it.protocol = PROTOCOL_DHCP);
                 foreign
             },
             vpn,

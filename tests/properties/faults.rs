@@ -16,7 +16,7 @@ fn busiest(world: &World) -> usize {
 }
 
 proptest! {
-    #![proptest_config(cases(60))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn a_stubborn_kernel_is_not_pestered(

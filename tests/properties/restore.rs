@@ -48,7 +48,7 @@ fn clean_up(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(cases(200))]
+    #![proptest_config(cases(800))]
 
     #[test]
     fn stop_puts_everything_back(

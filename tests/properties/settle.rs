@@ -41,7 +41,7 @@ pub fn settled(world: &mut World, settings: &Settings) {
 }
 
 proptest! {
-    #![proptest_config(cases(150))]
+    #![proptest_config(cases(600))]
 
     #[test]
     fn any_kernel_leads_to_a_fixed_point(found in littered(), wish in wish(), next in wish(), seed in any::<u64>()) {
