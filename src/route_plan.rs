@@ -242,7 +242,8 @@ fn write_missing<'a>(
                 keep.push(first);
                 changes.push(RouteChange::Write(route.clone()));
             }
-            (None, None) => changes.push(RouteChange::Write(route.clone())),
+            // Not REPLACE: somebody's route may have come there since the dump.
+            (None, None) => changes.push(RouteChange::Append(route.clone())),
         }
     }
 }

@@ -330,7 +330,7 @@ impl Core {
         };
         match change {
             RouteChange::Write(route) => format!("write {}", self.describe_route(route)),
-            RouteChange::Append(route) => format!("put back {}", self.describe_route(route)),
+            RouteChange::Append(route) => format!("add {}", self.describe_route(route)),
             RouteChange::Delete(route) => format!("delete {}", self.describe_route(route)),
             RouteChange::AddRule(rule) => format!("add ip rule {}", rule.priority.0),
             RouteChange::DeleteRule(rule) => format!("delete ip rule {}", rule.priority.0),

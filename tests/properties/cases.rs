@@ -94,7 +94,7 @@ impl Found {
         wish
     }
 
-    fn address(&self, line: u32) -> std::net::IpAddr {
+    pub fn address(&self, line: u32) -> std::net::IpAddr {
         if self.identical { ip(192, 168, 1, 2) } else { ip(10, u8::try_from(line).unwrap(), 0, 2) }
     }
 

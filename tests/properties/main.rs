@@ -8,6 +8,7 @@ mod model;
 
 mod cases;
 mod faults;
+mod meddle;
 mod restore;
 mod settle;
 mod watch;

@@ -35,7 +35,10 @@ pub fn settled(world: &mut World, settings: &Settings) {
         }
     }
     let rules = world.kernel.rules.iter().filter(|it| it.protocol == 102 && it.source.is_none()).count();
-    assert_eq!(rules, 2 * enabled, "{:#?}", world.kernel.rules);
+    let exists = |name: &str| world.kernel.links.iter().any(|link| link.name == name);
+    let devices =
+        settings.providers.iter().filter(|it| settings.enabled && exists(&it.name.replace('p', "wan"))).count();
+    assert_eq!(rules, 2 * devices, "{:#?}", world.kernel.rules);
     let tables = world.kernel.fib.routes.iter().filter(|it| it.is_ours() && it.table != TableId::MAIN).count();
     assert_eq!(tables, if enabled == 0 { 0 } else { enabled + 2 * with_uplink.len() });
 }
