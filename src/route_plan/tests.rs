@@ -168,7 +168,7 @@ fn what_is_moved_and_what_is_only_named() {
     ] {
         // One in the place of our last slot pushes that one up.
         let extra = if route.metric == Metric(4) { vec![foreign(0, 3, DHCP)] } else { vec![] };
-        let got = plan(&want, &with(with(fulfilled(&want), &extra), &[route.clone()]), &State::default());
+        let got = plan(&want, &with(with(fulfilled(&want), &extra), std::slice::from_ref(&route)), &State::default());
         let id = if route.device == Some(IfIndex(11)) { 2 } else { 1 };
         let copy = Route { metric: moved_metric(ProviderId(id), route.metric), ..route.clone() };
         assert_eq!(got.changes.contains(&RouteChange::Write(copy)), moved, "{why}: {:?}", got.changes);
@@ -214,7 +214,7 @@ fn takeover_goes_round_by_round_and_back() {
     // Without the state file the lowest id goes back; with a gateway that no longer fits, none.
     let back = restore(&away, &State::default()).changes;
     assert!(back.contains(&RouteChange::Append(a.clone())) && back.contains(&RouteChange::Delete(copy_b)));
-    let readdressed = Snapshot { addresses: vec![], ..with_main(away, &[copy_a.clone()]) };
+    let readdressed = Snapshot { addresses: vec![], ..with_main(away, std::slice::from_ref(&copy_a)) };
     let back = restore(&readdressed, &state).changes;
     assert!(back.contains(&RouteChange::Delete(copy_a)) && !back.contains(&RouteChange::Append(a)));
 }

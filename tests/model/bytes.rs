@@ -39,7 +39,7 @@ pub fn play(data: &[u8]) {
     while !input.0.is_empty() {
         let event = match input.next() % 16 {
             0 | 1 => Event::Wakeup,
-            2 | 3 | 4 => {
+            2..=4 => {
                 let changes = lists.pop().unwrap_or_default();
                 let kernel = &mut world.kernel;
                 let applied = changes.into_iter().map(|change| {

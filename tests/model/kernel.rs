@@ -122,7 +122,8 @@ impl Kernel {
         self.fib.routes.retain(|route| {
             let connected = route.device == Some(device) && route.source == Some(address);
             let orphan = route.source == Some(address) && !still_local;
-            !(last && route.device == Some(device)) && !connected && !orphan
+            let stranded = last && route.device == Some(device);
+            !(stranded || connected || orphan)
         });
     }
 

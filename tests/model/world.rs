@@ -62,6 +62,8 @@ pub struct World {
     pub changes: Vec<(Moment, Vec<RouteChange>)>,
     pub requests: Vec<Moment>,
     pub probes: u64,
+    /// Deletes that hit another route than was meant.
+    pub hits: usize,
     /// Sees the kernel before and after each single change.
     pub observer: Option<Observer>,
     /// Crash after this many single changes.
@@ -89,6 +91,7 @@ impl World {
             changes: vec![],
             requests: vec![],
             probes: 0,
+            hits: 0,
             observer: None,
             crash_after: None,
             random: Random::new(seed),
@@ -301,6 +304,7 @@ impl World {
             } else {
                 self.kernel.apply(change)
             };
+            self.hits += usize::from(matches!(outcome, Outcome::DeletedOther(_)));
             if let Some(observer) = &mut self.observer {
                 observer(&before, change, &self.kernel);
             }

@@ -198,3 +198,27 @@ fn source_rules_come_and_go_with_reliability() {
     world.pass(ms(5));
     assert_eq!(sources(&world), 6);
 }
+
+#[test]
+fn a_delete_that_hits_another_route_is_made_good() {
+    let mut world = World::with_defaults(2, &[(0, 0)], 1);
+    world.start(Config::count(2).0);
+    let copy = |world: &World| world.kernel.defaults().any(|it| it.metric == Metric(1_001_000_000));
+    while !copy(&world) {
+        world.pass(std::time::Duration::from_micros(100));
+    }
+    // The copy is there and was seen; before the original is deleted, another program puts its own in its place.
+    let route = world.kernel.default_route("wan1", Some(config::gateway(1)), 0, PROTOCOL_DHCP);
+    world.kernel.add_route(route, How::Replace).unwrap();
+    world.pass_until(secs(1), |world| world.hits > 0);
+    world.faults.refuse = 70;
+    world.pass(secs(20));
+    world.faults.refuse = 0;
+    world.pass(secs(30));
+    let metrics: Vec<u32> = world.kernel.defaults().map(|route| route.metric.0).collect();
+    assert_eq!(metrics, [2, 3, 1_001_000_000, 1_002_000_000], "what was hit is back");
+    world.feed(failoverd::event::Event::Stop);
+    world.pass(secs(1));
+    let left: Vec<_> = world.kernel.defaults().map(|it| (it.device.unwrap().0, it.metric.0)).collect();
+    assert_eq!(left, [(11, 0)], "the later one had replaced it");
+}
