@@ -49,8 +49,9 @@ pub struct Core {
     retry_at: Option<Moment>,
     /// Foreign routes that a delete of ours hit by mistake.
     put_back: Vec<Route>,
-    /// Change lists sent since the kernel last showed what was wanted.
+    /// Change lists sent since then.
     rounds: u32,
+    rounds_since: Moment,
     /// The state file was written since the start.
     saved: bool,
     metrics: Vec<(ProviderId, Metric)>,
@@ -95,6 +96,7 @@ impl Core {
             retry_at: None,
             put_back: vec![],
             rounds: 0,
+            rounds_since: now,
             saved: false,
             metrics: vec![],
             overridden_by: vec![],

@@ -25,8 +25,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 /// An answer that has not come by then never will; the shell's own time limits are shorter.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// So many different change lists in a row are ordinary work; further ones wait like repeated ones.
+/// So many different change lists in a second are ordinary work; further ones wait like repeated ones (a rival that undoes each).
 const ORDINARY_ROUNDS: u32 = 10;
+/// That second.
+const ROUNDS_WITHIN: Duration = Duration::from_secs(1);
 /// When stopping, a change that did not take effect so often is given up.
 const STOP_ATTEMPTS: u32 = 5;
 
@@ -126,13 +128,16 @@ impl Core {
         if changes.is_empty() {
             self.last_changes.clear();
             self.retry_at = None;
-            (self.rounds, self.repeats) = (0, 0);
+            self.repeats = 0;
             if self.stopping {
                 out.push(Action::Stopped);
             } else if lookups != self.asked || refresh {
                 self.send_changes(now, lookups, out);
             }
             return paths_changed;
+        }
+        if now.since(self.rounds_since) >= ROUNDS_WITHIN {
+            (self.rounds, self.rounds_since) = (0, now);
         }
         if changes == self.last_changes || self.rounds >= ORDINARY_ROUNDS {
             match self.retry_at {

@@ -271,3 +271,29 @@ fn an_emptied_table_is_filled_again() {
         "the network first"
     );
 }
+
+#[test]
+fn one_that_stayed_beside_and_is_moved_later_does_not_replace() {
+    let uplinks = [uplink(0), uplink(1)];
+    let want = wanted(&uplinks);
+    let alone = Wanted { members: vec![want.members[0].clone(), want.members[0].clone()], ..want.clone() };
+    let (a, b) = (foreign(0, 0, DHCP), foreign(1, 0, 4));
+    let copy = |id: u8, route: &Route| Route { metric: moved_metric(ProviderId(id), Metric(0)), ..route.clone() };
+    let first = plan(&alone, &with(fulfilled(&want), &[a.clone(), b.clone()]), &State::default());
+    let state = State { moved: first.moved, ..State::default() };
+    let second = plan(&want, &with(fulfilled(&want), &[b.clone(), copy(1, &a)]), &state);
+    let state = State { moved: second.moved, ..State::default() };
+    let back = restore(&with(fulfilled(&want), &[copy(1, &a), copy(2, &b)]), &state).changes;
+    assert_eq!(back[..2], [RouteChange::Append(a), RouteChange::Append(b)], "the second provider was added later");
+}
+
+#[test]
+fn a_gateway_behind_a_route_of_its_own_fits() {
+    let uplinks = [uplink(0), uplink(1)];
+    let far = IpAddr::from([203, 0, 113, 1]);
+    let route = Route { gateway: Some(far), ..foreign(0, 1_001_000_000, DHCP) };
+    let want = wanted(&uplinks);
+    let there = Route { destination: Network::new(far, 32), gateway: None, ..foreign(0, 0, 4) };
+    assert!(!takeover::fits(&route, &fulfilled(&want)));
+    assert!(takeover::fits(&route, &with(fulfilled(&want), &[there])));
+}

@@ -26,6 +26,8 @@ pub struct Faults {
     pub ineffective: u64,
     /// The answer to a change list is lost.
     pub lose: u64,
+    /// Every new rule is refused.
+    pub no_rules: bool,
 }
 
 /// What waits for its time.
@@ -66,6 +68,8 @@ pub struct World {
     pub hits: usize,
     /// Sees the kernel before and after each single change.
     pub observer: Option<Observer>,
+    /// Acts after each of our change lists.
+    pub rival: Option<Box<dyn FnMut(&mut Kernel)>>,
     /// Crash after this many single changes.
     pub crash_after: Option<usize>,
     pub random: Random,
@@ -93,6 +97,7 @@ impl World {
             probes: 0,
             hits: 0,
             observer: None,
+            rival: None,
             crash_after: None,
             random: Random::new(seed),
             queue: BTreeMap::new(),
@@ -297,7 +302,8 @@ impl World {
             self.crash_after = self.crash_after.map(|left| left - 1);
             let before = self.kernel.clone();
             let chance = self.random.next() % 100;
-            let outcome = if chance < self.faults.refuse {
+            let refused = self.faults.no_rules && matches!(change, RouteChange::AddRule(_));
+            let outcome = if refused || chance < self.faults.refuse {
                 Outcome::Refused("Device or resource busy (16)".into())
             } else if chance < self.faults.refuse + self.faults.ineffective {
                 Outcome::Done
@@ -309,6 +315,9 @@ impl World {
                 observer(&before, change, &self.kernel);
             }
             applied.push((change.clone(), outcome));
+        }
+        if let Some(rival) = self.rival.as_mut().filter(|_| !changes.is_empty()) {
+            rival(&mut self.kernel);
         }
         if !changes.is_empty() {
             self.changes.push((self.now, changes));

@@ -5,6 +5,7 @@
 #[path = "../model/mod.rs"]
 mod model;
 
+mod adversity;
 mod kernel;
 mod outage;
 mod policy;
