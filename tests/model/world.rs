@@ -1,6 +1,8 @@
 //! The world in virtual time: carries out the core's [`Action`]s on the model kernel and the lines, and feeds [`Event`]s back.
 //! Time jumps from one thing to the next; the core's `next_wakeup` is one of them.
 
+mod act;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use failoverd::random::Random;
 use failoverd::settings::Settings;
 
 use super::config::{address, gateway};
-use super::{Kernel, Line, ms};
+use super::{Kernel, Line, ip, ms};
 
 /// What goes wrong between the core and the kernel, in per cent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +49,8 @@ const KERNEL_TIME: Duration = ms(1);
 
 pub type Observer = Box<dyn FnMut(&Kernel, &RouteChange, &Kernel)>;
 
+pub type Rival = Box<dyn FnMut(&mut Kernel)>;
+
 pub struct World {
     pub now: Moment,
     pub kernel: Kernel,
@@ -69,7 +73,7 @@ pub struct World {
     /// Sees the kernel before and after each single change.
     pub observer: Option<Observer>,
     /// Acts after each of our change lists.
-    pub rival: Option<Box<dyn FnMut(&mut Kernel)>>,
+    pub rival: Option<Rival>,
     /// Crash after this many single changes.
     pub crash_after: Option<usize>,
     pub random: Random,
@@ -231,7 +235,7 @@ impl World {
 
     /// The device that traffic to the internet leaves by.
     pub fn traffic(&self) -> String {
-        let index = self.kernel.traffic(super::ip(93, 184, 216, 34));
+        let index = self.kernel.traffic(ip(93, 184, 216, 34));
         index.and_then(|index| self.kernel.by_index(index)).map_or(String::new(), |link| link.name.clone())
     }
 
@@ -258,113 +262,5 @@ impl World {
 
     fn kernel_event(&self, applied: Vec<Applied>) -> Event {
         Event::Kernel { snapshot: self.kernel.snapshot(&self.lookups), after: self.sequence, applied }
-    }
-
-    fn carry_out(&mut self, action: Action) {
-        match action {
-            Action::Probe { provider, device, token, target } => self.probe(provider, device, token, target),
-            Action::WatchReceived { provider, device, .. } => {
-                self.watched.insert(provider, (self.now, device, 0));
-            }
-            Action::CountReceived(provider) => {
-                let packets = self.watched.get(&provider).map(|&(since, device, answers)| {
-                    let line = self.line_of(device);
-                    let received = line.map_or(0, |line| line.received(self.now.since(since)));
-                    u32::try_from(received + answers).unwrap()
-                });
-                self.later(Duration::from_micros(50), Pending::Event(Event::Received { provider, packets }));
-            }
-            Action::StopWatching(provider) => {
-                self.watched.remove(&provider);
-            }
-            Action::Change { sequence, changes, lookups } => self.change(sequence, changes, lookups),
-            Action::Save(state) => self.state = state,
-            Action::Notice(notice) => self.told.push((self.now, notice)),
-            Action::Stopped => self.stopped = true,
-            Action::CloseProber(_) => {}
-        }
-    }
-
-    fn change(&mut self, sequence: u64, changes: Vec<RouteChange>, lookups: Vec<LookupQuestion>) {
-        if self.core.is_none() {
-            return;
-        }
-        assert_eq!(sequence, self.sequence + 1, "sequences grow by one");
-        (self.sequence, self.lookups) = (sequence, lookups);
-        self.requests.push(self.now);
-        let mut applied = vec![];
-        for change in &changes {
-            if self.crash_after == Some(0) {
-                self.crash_after = None;
-                self.crash();
-                return;
-            }
-            self.crash_after = self.crash_after.map(|left| left - 1);
-            let before = self.kernel.clone();
-            let chance = self.random.next() % 100;
-            let refused = self.faults.no_rules && matches!(change, RouteChange::AddRule(_));
-            let outcome = if refused || chance < self.faults.refuse {
-                Outcome::Refused("Device or resource busy (16)".into())
-            } else if chance < self.faults.refuse + self.faults.ineffective {
-                Outcome::Done
-            } else {
-                self.kernel.apply(change)
-            };
-            self.hits += usize::from(matches!(outcome, Outcome::DeletedOther(_)));
-            if let Some(observer) = &mut self.observer {
-                observer(&before, change, &self.kernel);
-            }
-            applied.push((change.clone(), outcome));
-        }
-        if let Some(rival) = self.rival.as_mut().filter(|_| !changes.is_empty()) {
-            rival(&mut self.kernel);
-        }
-        if !changes.is_empty() {
-            self.changes.push((self.now, changes));
-        }
-        if self.random.next() % 100 >= self.faults.lose {
-            let event = self.kernel_event(applied);
-            self.later(KERNEL_TIME, Pending::Event(event));
-        }
-    }
-
-    fn line_of(&self, device: IfIndex) -> Option<&Line> {
-        self.lines.get(&self.kernel.by_index(device)?.name)
-    }
-
-    fn probe(&mut self, provider: ProviderId, device: IfIndex, token: ProbeToken, target: IpAddr) {
-        self.probes += 1;
-        let answer = match self.kernel.look_up(LookupQuestion { device, target }) {
-            Ok(answer) => answer,
-            Err(cause) => {
-                let event = Event::ProbeRefused { provider, token, cause };
-                return self.later(Duration::from_micros(20), Pending::Event(event));
-            }
-        };
-        let link = self.kernel.by_index(device).unwrap();
-        let Some(line) = self.lines.get(&link.name).filter(|_| link.carrier).cloned() else { return };
-        if answer.gateway.is_none() && !link.point_to_point && !line.answers_everything {
-            return;
-        }
-        let Some(after) = line.answer_after(&mut self.random) else { return };
-        let source = if line.wrong_source { super::ip(6, 6, 6, 6) } else { target };
-        let cookie = token.cookie ^ u64::from(line.wrong_cookie);
-        let message = if line.unreachable {
-            Icmp::Unreachable { code: 1, id: token.id, sequence: token.sequence, target }
-        } else {
-            Icmp::EchoReply { id: token.id, sequence: token.sequence, cookie }
-        };
-        let event = Event::Icmp { provider, source, message, at: self.now + after };
-        self.later(after, Pending::Answer { device, event });
-    }
-
-    /// A packet arrives, unless the line was cut while it was on its way.
-    fn arrive(&mut self, device: IfIndex, event: Event) {
-        let alive = self.line_of(device).is_some_and(|line| !line.silent);
-        if alive && self.kernel.by_index(device).is_some_and(|link| link.up && link.carrier) {
-            let counting = self.watched.values_mut().filter(|(_, watched, _)| *watched == device);
-            counting.for_each(|(.., answers)| *answers += 1);
-            self.feed(event);
-        }
     }
 }
