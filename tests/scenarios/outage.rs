@@ -67,7 +67,10 @@ fn a_line_that_came_back_proves_itself_and_waits() {
     assert!((secs(59)..secs(61)).contains(&wait), "failback_delay: {wait:?}");
     assert_eq!(
         world.said_since(back),
-        ["a online: 3 checks succeeded in a row", "switched from b to a: it is the most preferred reliable provider"]
+        [
+            "a online: 3 checks succeeded in a row",
+            "switched from b to a: the most preferred reliable provider that may take over"
+        ]
     );
 }
 
