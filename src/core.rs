@@ -49,10 +49,17 @@ pub struct Core {
     retry_at: Option<Moment>,
     /// Foreign routes that a delete of ours hit by mistake.
     put_back: Vec<Route>,
+    /// Change lists sent since then.
+    rounds: u32,
+    rounds_since: Moment,
+    /// The state file was written since the start.
+    saved: bool,
     metrics: Vec<(ProviderId, Metric)>,
     overridden_by: Vec<Route>,
 
     ranking: Ranking,
+    /// Which of the ranked ones were reliable.
+    reliable: Vec<bool>,
     active: Option<ProviderId>,
     active_since: Moment,
     switches: u64,
@@ -88,9 +95,13 @@ impl Core {
             repeats: 0,
             retry_at: None,
             put_back: vec![],
+            rounds: 0,
+            rounds_since: now,
+            saved: false,
             metrics: vec![],
             overridden_by: vec![],
             ranking: Ranking::default(),
+            reliable: vec![],
             active: None,
             active_since: now,
             switches: 0,
@@ -106,8 +117,8 @@ impl Core {
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
             Event::Received { provider, packets } => {
-                self.with_prober(provider, now, &mut out, |prober, _, steps| {
-                    prober.prober.received(now, packets, steps)
+                self.with_prober(provider, now, &mut out, |prober, random, steps| {
+                    prober.prober.received(now, packets, random, steps)
                 });
             }
             Event::Reload(settings) => self.reload(now, *settings, &mut out),
@@ -133,7 +144,7 @@ impl Core {
             let active = self.active == Some(provider.id);
             provider.prober.deadline().into_iter().chain(provider.next_begin(active, any_reliable)).min()
         });
-        let refresh = (!self.awaiting).then(|| self.read_at + kernel::REFRESH);
+        let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
         checks.chain(self.ranking.next).chain(refresh).chain(retry).min()
     }
@@ -141,7 +152,7 @@ impl Core {
     /// Everything that follows from what is known now.
     fn advance(&mut self, now: Moment, out: &mut Vec<Action>) {
         if self.snapshot.is_none() {
-            if !self.awaiting {
+            if !self.awaiting || now.since(self.read_at) >= kernel::ANSWER_TIMEOUT {
                 self.send_changes(now, vec![], out);
             }
             return;
@@ -301,7 +312,12 @@ impl Core {
             let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
             out.push(log(Level::Warning, None, text));
         }
-        self.dirty |= ranking.order != self.ranking.order || ranking.active != self.ranking.active;
+        // Reliability matters to the plan even where it changes no order: `from` rules depend on it.
+        let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
+        self.dirty |= ranking.order != self.ranking.order
+            || ranking.active != self.ranking.active
+            || (self.settings.source_rules && reliable != self.reliable);
+        self.reliable = reliable;
         self.ranking = ranking;
         if chosen != self.active {
             self.switch_to(now, chosen, out);
@@ -320,7 +336,7 @@ impl Core {
                 Some(from) => format!("{}: {reason}", from.settings.name),
                 None => reason.to_string(),
             }),
-            (Why::Best, None) => Some("it is the most preferred reliable provider".to_owned()),
+            (Why::Best, None) => Some("the most preferred reliable provider that may take over".to_owned()),
             (Why::Stays | Why::NoneUsable, None) => None,
         };
         let (from, to_name) = (name(self.active), name(to));

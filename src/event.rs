@@ -164,4 +164,7 @@ pub struct MovedRoute {
     pub metric: Metric,
     /// Routes seen at one metric at the same time have the same number; the highest goes back.
     pub round: u32,
+    /// Others at that metric stayed where they were: one of them that is moved later belongs to the same round.
+    #[serde(default)]
+    pub beside: bool,
 }

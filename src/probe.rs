@@ -24,6 +24,9 @@ use run::{Phase, Run};
 /// Fewer packets than this since the suspicion began, and the line is dead rather than slow.
 const ALIVE_PACKETS: u32 = 5;
 
+/// The count of received packets is not waited for longer than this.
+const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
+
 /// What a [`Prober`] wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -150,11 +153,11 @@ impl Prober {
     }
 
     /// The count asked for by [`Step::Count`]; `None`: it could not be had.
-    pub fn received(&mut self, now: Moment, packets: Option<u32>, out: &mut Vec<Step>) {
+    pub fn received(&mut self, now: Moment, packets: Option<u32>, random: &mut Random, out: &mut Vec<Step>) {
         let Some(running) = &mut self.running else { return };
         let since = running.watching;
         for run in &mut running.runs {
-            let Phase::Judging = run.phase else { continue };
+            let Phase::Judging { .. } = run.phase else { continue };
             run.phase = match packets {
                 Some(packets) if packets < ALIVE_PACKETS => {
                     let within = since.map_or(Duration::ZERO, |since| now.since(since));
@@ -163,7 +166,7 @@ impl Prober {
                 packets => Phase::Patient { until: run.started + running.limits.timeout, packets },
             };
         }
-        self.tick(now, &mut Random::new(0), out);
+        self.tick(now, random, out);
     }
 
     /// Does what is due: further attempts, judgements, the end of patience.
@@ -183,7 +186,8 @@ impl Prober {
                         run.phase = Phase::Burst { next: until.max(now), left: running.limits.attempts };
                     }
                     Phase::Burst { left: 0, .. } => {
-                        run.phase = Phase::Judging;
+                        run.phase =
+                            Phase::Judging { until: (run.started + running.limits.timeout).max(now + COUNT_TIMEOUT) };
                         out.push(Step::Count);
                     }
                     Phase::Burst { next, left } => {
@@ -200,6 +204,7 @@ impl Prober {
                         let base = if now.since(next) > running.limits.attempt_interval { now } else { next };
                         run.phase = Phase::Burst { next: base + pause, left: left.saturating_sub(1) };
                     }
+                    Phase::Judging { until } => run.phase = Phase::Patient { until, packets: None },
                     Phase::Patient { packets, .. } => {
                         let waited = now.since(run.started);
                         run.phase = Phase::Failed(run.failure(match packets {
@@ -207,7 +212,7 @@ impl Prober {
                             None => Received::Unknown { waited },
                         }));
                     }
-                    Phase::Judging | Phase::Succeeded | Phase::Failed(_) => break,
+                    Phase::Succeeded | Phase::Failed(_) => break,
                 }
             }
         }
@@ -248,6 +253,9 @@ impl Prober {
             first: u32::try_from(total).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
+        if check.failure.is_some() {
+            self.window.lose_pending();
+        }
         self.stop_watching(out);
         self.running = None;
         out.push(Step::Done(check));

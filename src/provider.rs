@@ -180,6 +180,15 @@ impl Provider {
         self.presumed = false;
     }
 
+    /// Its link, or the way to its targets, is lost. One that was unreliable already has not failed again by that.
+    pub fn link_lost(&mut self, now: Moment, reason: Reason) {
+        let failed_before = self.reliability.verdict() == Some(false);
+        self.reliability.link_lost(now, reason, &self.settings.check);
+        if !failed_before {
+            self.failed(now);
+        }
+    }
+
     /// When it may take over from a provider that works, if it stays reliable.
     pub fn failback_at(&self) -> Option<Moment> {
         self.reliable_since.map(|since| since + self.settings.check.failback_delay.saturating_mul(self.delay_factor))

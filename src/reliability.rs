@@ -116,16 +116,14 @@ impl Reliability {
         self.failure_streak
     }
 
-    /// Why the provider is unreliable: the last failure, or that there were too many.
+    /// Why the provider is unreliable: the last failure, or, where that alone would not be enough, that there were too many.
     pub fn reason(&self, limits: &CheckSettings) -> Option<Reason> {
         let of = u32::try_from(self.checks.len()).unwrap_or(u32::MAX);
-        match self.checks.back().and_then(|check| check.failure.clone()) {
-            Some(reason) => Some(reason),
-            None if limits.max_failed.is_some_and(|most| self.failed > most) => {
-                Some(Reason::TooManyFailures { failed: self.failed, of })
-            }
-            None => self.checks.iter().rev().find_map(|check| check.failure.clone()),
+        let too_many = limits.max_failed.is_some_and(|most| self.failed > most);
+        if too_many && self.failure_streak < limits.down {
+            return Some(Reason::TooManyFailures { failed: self.failed, of });
         }
+        self.checks.iter().rev().find_map(|check| check.failure.clone())
     }
 }
 

@@ -31,6 +31,23 @@ pub struct Wanted<'a> {
     pub base_priority: RulePriority,
     /// Whether foreign default routes on the members' devices are moved away.
     pub takeover: bool,
+    /// Foreign routes that a delete of ours hit by mistake.
+    pub put_back: &'a [Route],
+}
+
+impl Wanted<'_> {
+    /// That nothing of ours is there, and everything of others where it was.
+    pub const fn nothing() -> Self {
+        Self {
+            members: vec![],
+            slots: vec![],
+            start_metric: Metric(0),
+            base_table: TableId(0),
+            base_priority: RulePriority(0),
+            takeover: false,
+            put_back: &[],
+        }
+    }
 }
 
 /// A provider as the kernel is to know it.
@@ -66,6 +83,7 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     let mut plan = Plan { moved: state.moved.clone(), sysctls: state.sysctls.clone(), ..Plan::default() };
     let mut keep: Vec<&Route> = Vec::new();
     let choosing = wanted.members.len() > 1;
+    plan.changes.extend(wanted.put_back.iter().cloned().map(RouteChange::Append));
 
     if choosing {
         for link in wanted.members.iter().filter_map(|member| member.device).filter_map(|device| link(snapshot, device))
@@ -76,6 +94,8 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
 
     let slots = slot_routes(wanted, snapshot, &mut plan.metrics);
     write_missing(&slots, snapshot, &mut keep, &mut plan.changes);
+    // A refused write must not leave main without a default: the old slots go when the kernel shows one of the new ones.
+    let replaced = slots.is_empty() || !keep.is_empty();
 
     let tables: Vec<Route> = wanted.members.iter().flat_map(|member| table_routes(wanted.base_table, member)).collect();
     write_missing(&tables, snapshot, &mut keep, &mut plan.changes);
@@ -90,7 +110,7 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
         for route in snapshot.routes.iter().filter(|route| takeover::is_foreign(route)) {
             let member = wanted.members.iter().find(|member| route.device.is_some() && member.device == route.device);
             match member {
-                Some(member) if taken && takeover::is_in_the_way(route, first, last) => {
+                Some(member) if taken && takeover::is_in_the_way(route, wanted.start_metric, last) => {
                     in_the_way.push((member.id, route))
                 }
                 _ if route.metric < first => plan.overridden_by.push(route.clone()),
@@ -104,7 +124,7 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     takeover::move_back(snapshot, state, |id| choosing && wanted.takeover && is_member(id), &mut plan.changes);
     forget_returned(&mut plan, snapshot, before);
 
-    delete_ours(snapshot, &keep, &rules, &mut plan.changes);
+    delete_ours(snapshot, &keep, &rules, replaced, &mut plan.changes);
     let member_devices: Vec<IfIndex> =
         wanted.members.iter().filter(|_| choosing).filter_map(|member| member.device).collect();
     reset_sysctls(snapshot, &mut plan.sysctls, &member_devices, &mut plan.changes);
@@ -113,15 +133,7 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
 
 /// The way back: moved routes return, then everything of ours goes, then the sysctls return. Empty when all is as it was.
 pub fn restore(snapshot: &Snapshot, state: &State) -> Plan {
-    let nothing = Wanted {
-        members: vec![],
-        slots: vec![],
-        start_metric: Metric(0),
-        base_table: TableId(0),
-        base_priority: RulePriority(0),
-        takeover: false,
-    };
-    plan(&nothing, snapshot, state)
+    plan(&Wanted::nothing(), snapshot, state)
 }
 
 /// Moved routes whose copy is neither in the kernel nor about to be need no note any more. The copies being written stand in
@@ -221,16 +233,17 @@ fn write_missing<'a>(
 ) {
     for route in wanted {
         let mut there = snapshot.routes.iter().filter(|seen| seen.is_ours() && same_place(seen, route));
-        match there.next() {
-            Some(first) if first == route => keep.push(first),
-            // REPLACE would answer EEXIST: the wanted one stands behind this one.
-            Some(first) if there.any(|seen| seen == route) => changes.push(RouteChange::Delete(first.clone())),
+        let first = there.clone().next();
+        match (first, there.find(|seen| *seen == route)) {
+            // REPLACE would answer EEXIST where it stands behind another: those before it are deleted as not wanted.
+            (_, Some(exact)) => keep.push(exact),
             // It is swapped in place, not deleted afterwards.
-            Some(first) => {
+            (Some(first), None) => {
                 keep.push(first);
                 changes.push(RouteChange::Write(route.clone()));
             }
-            None => changes.push(RouteChange::Write(route.clone())),
+            // Not REPLACE: somebody's route may have come there since the dump.
+            (None, None) => changes.push(RouteChange::Append(route.clone())),
         }
     }
 }
@@ -240,17 +253,18 @@ fn same_place(a: &Route, b: &Route) -> bool {
     (a.table, a.destination, a.metric, a.tos) == (b.table, b.destination, b.metric, b.tos)
 }
 
-/// Deletes what is ours and not wanted, rules before the tables they lead to.
-fn delete_ours(snapshot: &Snapshot, keep: &[&Route], rules: &[Rule], changes: &mut Vec<RouteChange>) {
-    let unwanted_rules = snapshot.rules.iter().filter(|seen| !rules.iter().any(|rule| same_rule(seen, rule)));
-    changes.extend(unwanted_rules.cloned().map(RouteChange::DeleteRule));
+/// Deletes what is ours and not wanted, rules before the tables they lead to, and slots only if they are `replaced`.
+fn delete_ours(snapshot: &Snapshot, keep: &[&Route], rules: &[Rule], replaced: bool, changes: &mut Vec<RouteChange>) {
+    let is_second = |at: usize, seen: &Rule| snapshot.rules.iter().take(at).any(|before| same_rule(before, seen));
+    let unwanted_rules = snapshot
+        .rules
+        .iter()
+        .enumerate()
+        .filter(|(at, seen)| !rules.iter().any(|rule| same_rule(seen, rule)) || is_second(*at, seen));
+    changes.extend(unwanted_rules.map(|(_, rule)| RouteChange::DeleteRule(rule.clone())));
     let is_kept = |route: &Route| keep.iter().any(|kept| std::ptr::eq(*kept, route));
-    let deletion = |route: &&Route| RouteChange::Delete((*route).clone());
-    for route in snapshot.routes.iter().filter(|route| route.is_ours() && !is_kept(route)) {
-        if !changes.contains(&deletion(&route)) {
-            changes.push(deletion(&route));
-        }
-    }
+    let unwanted = snapshot.routes.iter().filter(|route| route.is_ours() && !is_kept(route));
+    changes.extend(unwanted.filter(|route| replaced || !route.is_main_default()).cloned().map(RouteChange::Delete));
 }
 
 fn link(snapshot: &Snapshot, index: IfIndex) -> Option<&Link> {

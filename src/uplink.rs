@@ -86,7 +86,7 @@ fn own_address<'a>(
 }
 
 /// Where the device's own default route points: another program's, best metric first and before one that takeover has moved;
-/// else what our own table still says about it.
+/// else what our own table still says about it, or, should somebody have emptied that, our slot.
 fn learnt_gateway(
     link: &Link,
     id: ProviderId,
@@ -101,8 +101,12 @@ fn learnt_gateway(
     };
     let foreign = snapshot.routes.iter().filter(usable).filter(|route| route.is_main_default() && !route.is_ours());
     let by_preference = |route: &&Route| (takeover::original_metric(route.metric).is_some(), route.metric);
-    let own =
-        snapshot.routes.iter().filter(usable).find(|route| route.is_ours() && route.table == table_of(base_table, id));
+    let own = snapshot
+        .routes
+        .iter()
+        .filter(usable)
+        .filter(|route| route.is_ours())
+        .min_by_key(|route| route.table != table_of(base_table, id));
     match foreign.min_by_key(by_preference).or(own) {
         Some(route) => Ok(route.gateway),
         None if link.point_to_point => Ok(None),

@@ -12,7 +12,7 @@ use crate::notice::Level;
 use crate::provider::{Path, Provider, probe_id};
 use crate::random::Random;
 use crate::reason::Reason;
-use crate::route_plan::{Member, Plan, Wanted, plan, restore};
+use crate::route_plan::{Member, Plan, Wanted, plan};
 use crate::settings::UplinkSource;
 use crate::takeover;
 use crate::uplink::{Uplink, link_by_name, resolve};
@@ -23,6 +23,12 @@ pub(super) const REFRESH: Duration = Duration::from_secs(60);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// The longest such pause.
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// An answer that has not come by then never will; the shell's own time limits are shorter.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// So many different change lists in a second are ordinary work; further ones wait like repeated ones (a rival that undoes each).
+const ORDINARY_ROUNDS: u32 = 10;
+/// That second.
+const ROUNDS_WITHIN: Duration = Duration::from_secs(1);
 /// When stopping, a change that did not take effect so often is given up.
 const STOP_ATTEMPTS: u32 = 5;
 
@@ -39,16 +45,20 @@ impl Core {
             match outcome {
                 Outcome::Done => {}
                 Outcome::Refused(cause) => self.refused(&change, &cause, out),
+                // What is ours comes back by the plan.
+                Outcome::DeletedOther(route) if route.is_ours() => {}
                 Outcome::DeletedOther(route) => self.put_back.push(*route),
             }
         }
-        // Read before the changes on their way were made: what it says of them is out of date, and a newer one is coming.
-        if self.awaiting && after < self.sequence {
+        // Read before the last changes were made: what it says of them is out of date.
+        if after < self.sequence {
             return;
         }
         self.awaiting = false;
         self.read_at = now;
         self.dirty = true;
+        // What is there again, or would not be accepted any more, need not be put back.
+        self.put_back.retain(|route| takeover::fits(route, &snapshot) && !snapshot.routes.contains(route));
         let first = self.snapshot.is_none();
         self.follow_uplinks(now, &snapshot, out);
         if first {
@@ -67,7 +77,7 @@ impl Core {
     }
 
     /// The provider that holds the lowest metric now is where we start from, so that a restart moves nothing.
-    fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
+    pub(super) fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
         let mut defaults: Vec<_> = snapshot.routes.iter().filter(|route| route.is_main_default()).collect();
         defaults.sort_by_key(|route| route.metric);
         let holder = defaults.iter().find_map(|route| {
@@ -83,33 +93,42 @@ impl Core {
 
     /// Plans from the last snapshot and sends what is missing. True: a provider's path changed, so rank again.
     pub(super) fn make_plan(&mut self, now: Moment, out: &mut Vec<Action>) -> bool {
+        if self.awaiting && now.since(self.read_at) >= ANSWER_TIMEOUT {
+            out.push(log(
+                Level::Warning,
+                None,
+                "the kernel's state was asked for and not told; asking again".to_owned(),
+            ));
+            self.send_changes(now, self.asked.clone(), out);
+        }
         let refresh = now.since(self.read_at) >= REFRESH;
         let retry = self.retry_at.is_some_and(|at| at <= now);
         let Some(snapshot) = self.snapshot.as_ref().filter(|_| !self.awaiting && (self.dirty || refresh || retry))
         else {
             return false;
         };
-        let Plan { changes, moved, sysctls, metrics, overridden_by } = if self.stopping {
-            restore(snapshot, &self.state)
-        } else {
-            plan(&self.wanted(snapshot), snapshot, &self.state)
-        };
+        let wanted = if self.stopping { Wanted::nothing() } else { self.wanted(snapshot) };
+        let wanted = Wanted { put_back: &self.put_back, ..wanted };
+        let Plan { changes, moved, sysctls, metrics, overridden_by } = plan(&wanted, snapshot, &self.state);
         let ids: Vec<_> = self.enabled().map(|provider| provider.id).collect();
-        let changes: Vec<RouteChange> = self.put_back.iter().cloned().map(RouteChange::Append).chain(changes).collect();
         let lookups: Vec<LookupQuestion> = self.enabled().flat_map(Provider::lookups).collect();
 
         self.dirty = false;
         self.metrics = metrics.into_iter().filter_map(|(index, metric)| Some((*ids.get(index)?, metric))).collect();
         self.overridden_by = overridden_by;
-        if (&moved, &sysctls) != (&self.state.moved, &self.state.sysctls) || self.sequence <= 1 {
+        if (&moved, &sysctls) != (&self.state.moved, &self.state.sysctls) || !self.saved {
             (self.state.moved, self.state.sysctls) = (moved, sysctls);
+            self.saved = true;
             out.push(Action::Save(self.state.clone()));
         }
-        let paths_changed = self.judge_paths(now, changes.is_empty(), out);
+        // Changes that the kernel did not take when they were sent the last time will not mend a path either.
+        let settled = changes.is_empty() || (self.repeats > 0 && changes == self.last_changes);
+        let paths_changed = self.judge_paths(now, settled, out);
 
         if changes.is_empty() {
             self.last_changes.clear();
             self.retry_at = None;
+            self.repeats = 0;
             if self.stopping {
                 out.push(Action::Stopped);
             } else if lookups != self.asked || refresh {
@@ -117,7 +136,10 @@ impl Core {
             }
             return paths_changed;
         }
-        if changes == self.last_changes {
+        if now.since(self.rounds_since) >= ROUNDS_WITHIN {
+            (self.rounds, self.rounds_since) = (0, now);
+        }
+        if changes == self.last_changes || self.rounds >= ORDINARY_ROUNDS {
             match self.retry_at {
                 Some(at) if at <= now => {
                     self.retry_at = None;
@@ -140,8 +162,8 @@ impl Core {
             self.repeats = 0;
             self.retry_at = None;
         }
+        self.rounds = self.rounds.saturating_add(1);
         self.last_changes.clone_from(&changes);
-        self.put_back.clear();
         self.send(now, changes, lookups, out);
         paths_changed
     }
@@ -180,6 +202,7 @@ impl Core {
             base_table: self.settings.base_table,
             base_priority: self.settings.base_priority,
             takeover: self.settings.takeover,
+            put_back: &[],
         }
     }
 
@@ -201,11 +224,9 @@ impl Core {
             changed = true;
             let mut steps = Vec::new();
             match (&provider.path, &path) {
-                (Path::Blocked(_), Path::Clear) => provider.reliability.distrust(),
-                (_, Path::Blocked(reason)) => {
-                    provider.reliability.link_lost(now, reason.clone(), &provider.settings.check);
-                    provider.failed(now);
-                }
+                (Path::Blocked(_), Path::Blocked(_)) => {}
+                (Path::Blocked(_), _) => provider.reliability.distrust(),
+                (_, Path::Blocked(reason)) => provider.link_lost(now, reason.clone()),
                 _ => {}
             }
             if path != Path::Clear {
@@ -243,15 +264,19 @@ fn follow(
     match (before, after) {
         (None, None) => {}
         (Some(before), Some(after)) if before == after => {}
-        (Some(_), Some(_)) => {
+        (Some((before, ..)), Some((after, ..))) => {
             close(provider, random, out);
             provider.check_now = true;
+            // Another device of that name: the one before is gone, this one has yet to prove itself.
+            if before != after {
+                provider.link_lost(now, Reason::NoCarrier);
+                provider.reliability.distrust();
+            }
         }
         (Some(_), None) => {
             close(provider, random, out);
             let reason = provider.reason().unwrap_or(Reason::NoCarrier);
-            provider.reliability.link_lost(now, reason, &provider.settings.check);
-            provider.failed(now);
+            provider.link_lost(now, reason);
         }
         (None, Some(_)) => {
             provider.reliability.distrust();
@@ -310,7 +335,7 @@ impl Core {
         };
         match change {
             RouteChange::Write(route) => format!("write {}", self.describe_route(route)),
-            RouteChange::Append(route) => format!("put back {}", self.describe_route(route)),
+            RouteChange::Append(route) => format!("add {}", self.describe_route(route)),
             RouteChange::Delete(route) => format!("delete {}", self.describe_route(route)),
             RouteChange::AddRule(rule) => format!("add ip rule {}", rule.priority.0),
             RouteChange::DeleteRule(rule) => format!("delete ip rule {}", rule.priority.0),

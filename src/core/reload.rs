@@ -26,13 +26,21 @@ impl Core {
                     provider.configure(wanted.clone(), &settings);
                     provider
                 }
-                None => Provider::new(id, wanted.clone(), &settings, &mut self.random),
+                None => {
+                    let mut provider = Provider::new(id, wanted.clone(), &settings, &mut self.random);
+                    // Other targets are no reason to move traffic: it is believed until they have spoken.
+                    provider.presumed = before.iter().any(|it| {
+                        it.settings.name == wanted.name && it.settings.source == wanted.source && it.is_reliable()
+                    });
+                    provider
+                }
             };
             self.providers.push(provider);
         }
         for provider in &mut before {
             close(provider, &mut self.random, out);
         }
+        let idle = self.active.is_none();
         if self.active.is_some_and(|active| self.by_id(active).is_none()) {
             self.active = None;
         }
@@ -45,6 +53,9 @@ impl Core {
         out.push(log(Level::Info, None, format!("configuration read: {} providers", self.providers.len())));
         if let Some(snapshot) = self.snapshot.take() {
             self.follow_uplinks(now, &snapshot, out);
+            if idle && !self.stopping {
+                self.adopt(now, &snapshot);
+            }
             self.snapshot = Some(snapshot);
         }
     }

@@ -21,7 +21,9 @@ pub(super) enum Phase {
         left: u32,
     },
     /// All were missed, and the count of received packets has been asked for.
-    Judging,
+    Judging {
+        until: Moment,
+    },
     /// The line is receiving: slow rather than dead.
     Patient {
         until: Moment,
@@ -34,9 +36,9 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) const fn deadline(&self) -> Option<Moment> {
         match self {
-            Self::Waiting { until } | Self::Patient { until, .. } => Some(*until),
+            Self::Waiting { until } | Self::Judging { until } | Self::Patient { until, .. } => Some(*until),
             Self::Burst { next, .. } => Some(*next),
-            Self::Judging | Self::Succeeded | Self::Failed(_) => None,
+            Self::Succeeded | Self::Failed(_) => None,
         }
     }
 }
@@ -95,7 +97,7 @@ impl Run {
         let all = self.probes.iter().all(|probe| probe.refused.is_some());
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: now },
-            Phase::Burst { left: 0, .. } | Phase::Judging | Phase::Patient { .. } if all => {
+            Phase::Burst { left: 0, .. } | Phase::Judging { .. } | Phase::Patient { .. } if all => {
                 self.phase = Phase::Failed(self.failure(Received::Little { packets: 0, within: Duration::ZERO }));
             }
             Phase::Burst { next, left: 0 } if position == last => {

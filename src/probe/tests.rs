@@ -58,7 +58,7 @@ impl Bench {
                     Step::Unwatch => self.watching = false,
                     Step::Count => {
                         assert!(self.watching, "nothing can be counted that was not watched");
-                        self.prober.received(self.now, self.received, &mut more);
+                        self.prober.received(self.now, self.received, &mut self.random, &mut more);
                     }
                     Step::Done(check) => self.done.push(check),
                 }

@@ -34,6 +34,8 @@ struct Probe {
 enum Fate {
     Pending,
     Answered,
+    /// Its check has failed: lost, unless an answer comes after all.
+    Lost,
     /// Sent across a link that was lost: neither loss nor latency.
     Void,
 }
@@ -49,7 +51,7 @@ impl Window {
     /// An answer, however late, un-loses its probe.
     pub(super) fn answered(&mut self, at: Moment, source: IpAddr, token: ProbeToken) {
         let found = self.probes.iter_mut().rev().find(|probe| probe.token == token && probe.target == source);
-        let Some(probe) = found.filter(|probe| probe.fate == Fate::Pending) else { return };
+        let Some(probe) = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost)) else { return };
         probe.fate = Fate::Answered;
         let sample = at.since(probe.at);
         // RFC 6298, section 2: gains 1/8 and 1/4.
@@ -66,11 +68,16 @@ impl Window {
     }
 
     pub(super) fn forget_pending(&mut self) {
-        for probe in &mut self.probes {
-            if probe.fate == Fate::Pending {
-                probe.fate = Fate::Void;
-            }
-        }
+        self.settle_pending(Fate::Void);
+    }
+
+    /// The check of the pending probes has failed.
+    pub(super) fn lose_pending(&mut self) {
+        self.settle_pending(Fate::Lost);
+    }
+
+    fn settle_pending(&mut self, fate: Fate) {
+        self.probes.iter_mut().filter(|probe| probe.fate == Fate::Pending).for_each(|probe| probe.fate = fate);
     }
 
     /// How long a probe may take before it is suspicious: smoothed round trip and four deviations, within the limits.
@@ -92,8 +99,12 @@ impl Window {
     /// Lost and counted first probes; one younger than `timeout` may still be answered and is not counted.
     pub fn loss(&self, now: Moment, timeout: Duration) -> (usize, usize) {
         let answered = self.probes.iter().filter(|probe| probe.fate == Fate::Answered).count();
-        let lost =
-            self.probes.iter().filter(|probe| probe.fate == Fate::Pending && now.since(probe.at) >= timeout).count();
+        let is_lost = |probe: &&Probe| match probe.fate {
+            Fate::Lost => true,
+            Fate::Pending => now.since(probe.at) >= timeout,
+            Fate::Answered | Fate::Void => false,
+        };
+        let lost = self.probes.iter().filter(is_lost).count();
         (lost, lost + answered)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use failoverd::core::Core;
 use failoverd::event::{Action, Event};
-use failoverd::kernel::{LookupQuestion, RouteChange};
+use failoverd::kernel::{LookupQuestion, Outcome, RouteChange};
 use failoverd::moment::Moment;
 use failoverd::notice::{Level, Notice};
 use failoverd::settings::Settings;
@@ -371,8 +371,10 @@ pub(crate) async fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<u
         refused.clear();
         for change in plan.changes {
             match kernel.apply(&change).await {
-                failoverd::kernel::Outcome::Refused(cause) => refused.push(format!("{change:?}: {cause}")),
-                _ => made += 1,
+                Outcome::Done => made += 1,
+                Outcome::Refused(cause) => refused.push(format!("{change:?}: {cause}")),
+                // Somebody replaced the route between the reading and the delete, which cannot name metric 0.
+                Outcome::DeletedOther(hit) => drop(kernel.apply(&RouteChange::Append(*hit)).await),
             }
         }
     }

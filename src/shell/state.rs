@@ -97,7 +97,7 @@ mod tests {
                 key: Sysctl::RpFilter,
                 value: 1,
             }],
-            moved: vec![MovedRoute { id: ProviderId(1), metric: Metric(0), round: 3 }],
+            moved: vec![MovedRoute { id: ProviderId(1), metric: Metric(0), round: 3, beside: false }],
         }
     }
 

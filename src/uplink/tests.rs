@@ -1,1 +1,191 @@
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use super::*;
+use crate::kernel::{PROTOCOL, SCOPE_UNIVERSE};
+use crate::settings::{CheckSettings, Required};
+
+const BASE: TableId = TableId(7100);
+const DEVICE: IfIndex = IfIndex(4);
+
+fn ip(text: &str) -> IpAddr {
+    IpAddr::V4(text.parse::<Ipv4Addr>().unwrap())
+}
+
+fn provider(gateway: GatewaySetting, address: Option<&str>) -> ProviderSettings {
+    ProviderSettings {
+        name: "a".into(),
+        enabled: true,
+        description: None,
+        source: UplinkSource::Device("wan0".into()),
+        gateway,
+        address: address.map(ip),
+        priority: 1,
+        weight: 1,
+        metered: false,
+        tests: vec![],
+        check: CheckSettings {
+            interval: Duration::from_secs(1),
+            standby_interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+            min_timeout: Duration::from_millis(100),
+            attempts: 8,
+            attempt_interval: Duration::from_millis(50),
+            required: Required::Count(1),
+            history: 50,
+            max_failed: None,
+            up: 3,
+            down: 1,
+            failback_delay: Duration::from_secs(60),
+        },
+    }
+}
+
+/// `wan0` with these addresses (`LOCAL/PREFIX` or `LOCAL peer PEER/PREFIX`).
+fn snapshot(addresses: &[&str]) -> Snapshot {
+    let link = |index, name: &str| Link {
+        index,
+        name: name.into(),
+        up: true,
+        carrier: true,
+        point_to_point: false,
+        rp_filter: 0,
+        ignore_linkdown: 0,
+    };
+    let address = |text: &&str| {
+        let (rest, prefix) = text.split_once('/').unwrap();
+        let (local, peer) = rest.split_once(" peer ").unwrap_or((rest, rest));
+        Address {
+            device: DEVICE,
+            address: ip(local),
+            peer: ip(peer),
+            prefix: prefix.parse().unwrap(),
+            scope: 0,
+            secondary: false,
+        }
+    };
+    Snapshot {
+        links: vec![link(IfIndex(1), "lo"), link(DEVICE, "wan0")],
+        addresses: addresses.iter().map(address).collect(),
+        ..Snapshot::default()
+    }
+}
+
+/// A default route of `wan0` in main, or in the provider's table if it is ours there.
+fn default(table: TableId, gateway: Option<&str>, metric: u32, protocol: u8) -> Route {
+    Route {
+        table,
+        destination: Network::ANY_V4,
+        metric: Metric(metric),
+        tos: 0,
+        protocol,
+        kind: RouteKind::Unicast,
+        scope: SCOPE_UNIVERSE,
+        device: Some(DEVICE),
+        gateway: gateway.map(ip),
+        source: None,
+        onlink: false,
+        next_hops: NextHops::Single,
+        other: vec![],
+    }
+}
+
+fn resolved(provider: &ProviderSettings, snapshot: &Snapshot) -> Result<Uplink, Reason> {
+    resolve(provider, ProviderId(3), BASE, snapshot)
+}
+
+#[test]
+fn addresses_and_gateways() {
+    let fixed = |gateway: &str| GatewaySetting::Address(ip(gateway));
+    for (addresses, gateway, address, want, why) in [
+        (&["10.0.0.2/24"][..], fixed("10.0.0.1"), None, Ok(("10.0.0.2", false)), "the ordinary case"),
+        (&["10.0.0.2/24", "10.9.0.2/24"], fixed("10.9.0.1"), None, Ok(("10.0.0.2", false)), "the first address"),
+        (&["10.0.0.2/24", "10.9.0.2/24"], fixed("10.9.0.1"), Some("10.9.0.2"), Ok(("10.9.0.2", false)), "configured"),
+        (
+            &["10.0.0.2/24"],
+            fixed("10.0.0.1"),
+            Some("10.0.0.3"),
+            Err(Reason::NoAddress(Some(ip("10.0.0.3")))),
+            "missing",
+        ),
+        (&[], fixed("10.0.0.1"), None, Err(Reason::NoAddress(None)), "no address at all"),
+        (&["10.0.0.2/32"], fixed("10.0.0.1"), None, Ok(("10.0.0.2", true)), "a gateway outside every network"),
+        (&["10.0.0.2 peer 10.0.0.1/32"], fixed("10.0.0.1"), None, Ok(("10.0.0.2", false)), "the other end itself"),
+        (&["10.0.0.2/24"], GatewaySetting::None, None, Ok(("10.0.0.2", false)), "point-to-point"),
+        (&["10.0.0.2/24"], GatewaySetting::Learnt, None, Err(Reason::NoGateway), "nobody to learn it from"),
+    ] {
+        let got = resolved(&provider(gateway, address), &snapshot(addresses));
+        assert_eq!(got.map(|it| (it.address, it.onlink)), want.map(|(text, onlink)| (ip(text), onlink)), "{why}");
+    }
+}
+
+#[test]
+fn links() {
+    let wanted = provider(GatewaySetting::None, None);
+    let mut seen = snapshot(&["10.0.0.2/24"]);
+    seen.links[1].carrier = false;
+    assert!(!resolved(&wanted, &seen).unwrap().carrier, "without carrier it is known, but unusable");
+    seen.links[1].up = false;
+    assert_eq!(resolved(&wanted, &seen), Err(Reason::LinkDown("wan0".into())));
+    seen.links.pop();
+    assert_eq!(resolved(&wanted, &seen), Err(Reason::NoDevice("wan0".into())));
+    let netifd = ProviderSettings { source: UplinkSource::Interface("wan".into()), ..wanted };
+    assert_eq!(resolved(&netifd, &seen), Err(Reason::NoNetifd("wan".into())));
+}
+
+#[test]
+fn host_scope_addresses_lead_nowhere() {
+    let mut seen = snapshot(&["127.0.0.9/8", "10.0.0.2/24"]);
+    seen.addresses[0].scope = 254;
+    assert_eq!(resolved(&provider(GatewaySetting::None, None), &seen).unwrap().address, ip("10.0.0.2"));
+}
+
+#[test]
+fn whose_gateway_is_learnt() {
+    let main = |gateway: &str, metric, protocol| default(TableId::MAIN, Some(gateway), metric, protocol);
+    let ours = default(table_of(BASE, ProviderId(3)), Some("10.0.0.7"), 0, PROTOCOL);
+    let moved = takeover::moved_metric(ProviderId(3), Metric(0)).0;
+    let elsewhere = Route { device: Some(IfIndex(9)), ..main("10.0.0.9", 0, 16) };
+    let multipath = Route { next_hops: NextHops::Multipath, ..main("10.0.0.8", 0, 16) };
+    for (routes, want, why) in [
+        (vec![main("10.0.0.1", 0, 16)], Some("10.0.0.1"), "another program's default route"),
+        (vec![main("10.0.0.1", 5, 16), main("10.0.0.2", 0, 16)], Some("10.0.0.2"), "the best metric"),
+        (vec![main("10.0.0.1", moved, 16), main("10.0.0.2", 50, 16)], Some("10.0.0.2"), "before one that was moved"),
+        (vec![ours.clone(), main("10.0.0.1", moved, 16)], Some("10.0.0.1"), "a moved one before our own memory"),
+        (vec![ours.clone()], Some("10.0.0.7"), "our table remembers"),
+        (vec![main("10.0.0.6", 2, PROTOCOL)], Some("10.0.0.6"), "and so does our slot, if the table was emptied"),
+        (vec![ours, main("10.0.0.6", 2, PROTOCOL)], Some("10.0.0.7"), "the table first"),
+        (vec![elsewhere], None, "not of another device"),
+        (vec![multipath], None, "not one of several"),
+    ] {
+        let seen = Snapshot { routes, ..snapshot(&["10.0.0.2/24"]) };
+        let got = resolved(&provider(GatewaySetting::Learnt, None), &seen);
+        assert_eq!(got.ok().and_then(|it| it.gateway), want.map(ip), "{why}");
+    }
+}
+
+#[test]
+fn a_point_to_point_device_needs_no_gateway() {
+    let mut seen = snapshot(&["10.0.0.2 peer 10.0.0.1/32"]);
+    seen.links[1].point_to_point = true;
+    let uplink = resolved(&provider(GatewaySetting::Learnt, None), &seen).unwrap();
+    assert_eq!(uplink.gateway, None);
+    let route = uplink.default_route(TableId::MAIN, Metric(2));
+    assert_eq!((route.gateway, route.scope, route.device), (None, crate::kernel::SCOPE_LINK, Some(DEVICE)));
+}
+
+#[test]
+fn routes_of_an_uplink() {
+    for (address, gateway, network, onlink, why) in [
+        ("10.0.0.2/24", "10.0.0.1", Some("10.0.0.0/24"), false, "an ordinary network"),
+        ("10.0.0.2/32", "10.0.0.1", None, true, "alone in its network: no connected route, and onlink"),
+        ("10.0.0.2 peer 10.0.0.1/32", "10.0.0.1", Some("10.0.0.1/32"), false, "the other end is the network"),
+    ] {
+        let gateway = GatewaySetting::Address(ip(gateway));
+        let uplink = resolved(&provider(gateway, None), &snapshot(&[address])).unwrap();
+        let connected = uplink.connected_route(BASE).map(|route| route.destination.to_string());
+        assert_eq!(connected.as_deref(), network, "{why}");
+        let route = uplink.default_route(BASE, Metric(7));
+        assert_eq!((route.onlink, route.metric, route.source), (onlink, Metric(7), Some(ip("10.0.0.2"))), "{why}");
+    }
+}

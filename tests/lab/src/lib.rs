@@ -57,6 +57,7 @@ mod wait;
 mod watcher;
 
 pub use broker::Broker;
+pub use cleanup::at_signal;
 pub use client::{Client, LAN_CLIENT, LAN_ROUTER};
 pub use enter::{enter, is_unprivileged};
 pub use error::{LabError, Result};

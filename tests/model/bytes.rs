@@ -1,0 +1,175 @@
+//! Bytes to sequences of core events: what a fuzzer mutates. Used by `tests/core_events.rs` and by the fuzz target of that name.
+
+use failoverd::core::Core;
+use failoverd::event::{Action, Event, ProbeToken, ProviderId, State};
+use failoverd::icmp::Icmp;
+use failoverd::kernel::{Outcome, RouteChange};
+use failoverd::moment::Moment;
+
+use super::config::TARGETS;
+use super::fib::How;
+use super::world::World;
+use super::{Config, Kernel, ip, ms};
+
+/// The bytes not yet used; an empty input is all zeros.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn next(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+}
+
+/// Plays `data` against a core. Nothing may panic, and the core must not ask to be woken in the past for ever.
+pub fn play(data: &[u8]) {
+    let mut input = Input(data);
+    let mut world = World::with_defaults(3, &[(0, 0), (1, 0)], 1);
+    let flags = input.next();
+    let settings = settings(flags);
+    let mut now = Moment::from_nanos(1_000_000_000);
+    let mut core = Core::new(now, settings, State::default(), u64::from(input.next()));
+    let mut tokens: Vec<ProbeToken> = vec![];
+    let mut sequence = 0;
+    let mut lookups = vec![];
+    let mut lists: Vec<Vec<RouteChange>> = vec![];
+    let mut stale = world.kernel.snapshot(&[]);
+
+    while !input.0.is_empty() {
+        let event = match input.next() % 16 {
+            0 | 1 => Event::Wakeup,
+            2..=4 => {
+                let changes = lists.pop().unwrap_or_default();
+                let kernel = &mut world.kernel;
+                let applied = changes.into_iter().map(|change| {
+                    let outcome = match input.next() % 8 {
+                        0 => Outcome::Refused("Operation not permitted (1)".into()),
+                        1 => Outcome::Done,
+                        _ => kernel.apply(&change),
+                    };
+                    (change, outcome)
+                });
+                let applied = applied.collect();
+                Event::Kernel { snapshot: world.kernel.snapshot(&lookups), after: sequence, applied }
+            }
+            5 => Event::Kernel { snapshot: stale.clone(), after: u64::from(input.next()), applied: vec![] },
+            6 | 7 => {
+                let token = tokens.get(usize::from(input.next())).copied();
+                let token = token.unwrap_or(ProbeToken { id: 1, sequence: 1, cookie: 1 });
+                let source = TARGETS[usize::from(input.next() % 4)];
+                let message = Icmp::EchoReply { id: token.id, sequence: token.sequence, cookie: token.cookie };
+                let at = now.before(ms(u64::from(input.next())));
+                Event::Icmp { provider: ProviderId(input.next() % 5), source, message, at }
+            }
+            8 => {
+                let token = tokens.get(usize::from(input.next())).copied();
+                let token = token.unwrap_or(ProbeToken { id: 1, sequence: 1, cookie: 1 });
+                match input.next() % 2 {
+                    0 => Event::ProbeRefused { provider: ProviderId(input.next() % 5), token, cause: "no".into() },
+                    _ => {
+                        let (id, sequence, target) = (token.id, token.sequence, TARGETS[usize::from(input.next() % 4)]);
+                        let message = Icmp::Unreachable { code: input.next(), id, sequence, target };
+                        let provider = ProviderId(input.next() % 5);
+                        Event::Icmp { provider, source: ip(10, 0, 0, 1), message, at: now }
+                    }
+                }
+            }
+            9 => {
+                let packets = Some(u32::from(input.next())).filter(|it| *it != 255);
+                Event::Received { provider: ProviderId(input.next() % 5), packets }
+            }
+            10 => Event::Reload(Box::new(self::settings(input.next()))),
+            11 => match input.next() % 4 {
+                0 => Event::Pin("b".into()),
+                1 => Event::Pin("nobody".into()),
+                2 => Event::Unpin,
+                _ => Event::ConfigError(vec!["bad".into()]),
+            },
+            12 => Event::CheckNow((input.next() % 2 == 0).then(|| "a".into())),
+            13 => {
+                stale = world.kernel.snapshot(&lookups);
+                disturb(&mut world.kernel, input.next());
+                Event::Kernel { snapshot: world.kernel.snapshot(&lookups), after: sequence, applied: vec![] }
+            }
+            14 => {
+                now = now + ms(u64::from(input.next()) * 40);
+                Event::Wakeup
+            }
+            _ if input.next() == 7 => Event::Stop,
+            _ => {
+                now = core.next_wakeup().map_or(now, |at| at.max(now));
+                Event::Wakeup
+            }
+        };
+        let mut actions = core.handle(now, event);
+        for _ in 0..20 {
+            for action in actions {
+                match action {
+                    Action::Probe { token, .. } => tokens.insert(0, token),
+                    Action::Change { sequence: number, changes, lookups: questions } => {
+                        assert!(number > sequence, "sequences grow");
+                        (sequence, lookups) = (number, questions);
+                        lists.push(changes);
+                    }
+                    Action::Stopped => return,
+                    _ => {}
+                }
+            }
+            if core.next_wakeup().is_none_or(|at| at > now) {
+                break;
+            }
+            actions = core.handle(now, Event::Wakeup);
+        }
+        assert!(
+            core.next_wakeup().is_none_or(|at| at > now),
+            "wants to be woken in the past: {:?}",
+            core.next_wakeup()
+        );
+        tokens.truncate(256);
+        let _ = core.status(now);
+    }
+}
+
+/// A configuration of a byte.
+fn settings(flags: u8) -> failoverd::settings::Settings {
+    Config::count(u32::from(flags & 3))
+        .with(|settings| {
+            settings.takeover = flags & 4 == 0;
+            settings.source_rules = flags & 8 != 0;
+            settings.enabled = flags & 16 == 0;
+            settings.pin = (flags & 32 != 0).then(|| "a".into());
+            settings.start_metric.0 = if flags & 64 == 0 { 2 } else { 10 };
+            if flags & 128 != 0 {
+                settings.providers.reverse();
+                settings.providers.iter_mut().for_each(|it| it.gateway = failoverd::settings::GatewaySetting::Learnt);
+            }
+        })
+        .0
+}
+
+/// What other programs and cables do, of a byte.
+fn disturb(kernel: &mut Kernel, what: u8) {
+    let name = format!("wan{}", what % 3);
+    if !kernel.links.iter().any(|link| link.name == name) {
+        kernel.add_link(50 + u32::from(what), &name);
+        return;
+    }
+    let index = kernel.link(&name).index;
+    let address = super::config::address(u32::from(what % 3));
+    match what / 3 % 10 {
+        0 => kernel.set_carrier(&name, false),
+        1 => kernel.set_carrier(&name, true),
+        2 => kernel.set_up(&name, false),
+        3 => kernel.set_up(&name, true),
+        4 => kernel.remove_address(&name, address),
+        5 => kernel.add_address(&name, address, 24),
+        6 => kernel.remove_link(&name),
+        7 => kernel.fib.routes.retain(|route| route.device != Some(index)),
+        how => {
+            let gateway = super::config::gateway(u32::from(what % 3));
+            let route = kernel.default_route(&name, Some(gateway), u32::from(what / 30), 3 + what % 2);
+            let _ = kernel.add_route(route, if how == 8 { How::Replace } else { How::Append });
+        }
+    }
+}

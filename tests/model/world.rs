@@ -1,0 +1,266 @@
+//! The world in virtual time: carries out the core's [`Action`]s on the model kernel and the lines, and feeds [`Event`]s back.
+//! Time jumps from one thing to the next; the core's `next_wakeup` is one of them.
+
+mod act;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use failoverd::core::Core;
+use failoverd::event::{Action, Event, ProbeToken, ProviderId, State};
+use failoverd::icmp::Icmp;
+use failoverd::kernel::{Applied, IfIndex, LookupQuestion, Outcome, RouteChange};
+use failoverd::moment::Moment;
+use failoverd::notice::Notice;
+use failoverd::random::Random;
+use failoverd::settings::Settings;
+
+use super::config::{address, gateway};
+use super::{Kernel, Line, ip, ms};
+
+/// What goes wrong between the core and the kernel, in per cent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// A change is refused.
+    pub refuse: u64,
+    /// A change is acknowledged, but nothing happens.
+    pub ineffective: u64,
+    /// The answer to a change list is lost.
+    pub lose: u64,
+    /// Every new rule is refused.
+    pub no_rules: bool,
+}
+
+/// What waits for its time.
+#[derive(Debug)]
+enum Pending {
+    Event(Event),
+    /// The state of the kernel at that time, as after a netlink event.
+    Read,
+    Answer {
+        device: IfIndex,
+        event: Event,
+    },
+}
+
+/// How long a change list and the dump after it take.
+const KERNEL_TIME: Duration = ms(1);
+
+pub type Observer = Box<dyn FnMut(&Kernel, &RouteChange, &Kernel)>;
+
+pub type Rival = Box<dyn FnMut(&mut Kernel)>;
+
+pub struct World {
+    pub now: Moment,
+    pub kernel: Kernel,
+    /// By device name.
+    pub lines: BTreeMap<String, Line>,
+    pub faults: Faults,
+    /// `None` after a crash.
+    pub core: Option<Core>,
+    /// The state file.
+    pub state: State,
+    pub stopped: bool,
+    /// Notices, with their time.
+    pub told: Vec<(Moment, Notice)>,
+    /// Change lists that were not empty, and all of them.
+    pub changes: Vec<(Moment, Vec<RouteChange>)>,
+    pub requests: Vec<Moment>,
+    pub probes: u64,
+    /// Deletes that hit another route than was meant.
+    pub hits: usize,
+    /// Sees the kernel before and after each single change.
+    pub observer: Option<Observer>,
+    /// Acts after each of our change lists.
+    pub rival: Option<Rival>,
+    /// Crash after this many single changes.
+    pub crash_after: Option<usize>,
+    pub random: Random,
+    queue: BTreeMap<(Moment, u64), Pending>,
+    queued: u64,
+    sequence: u64,
+    lookups: Vec<LookupQuestion>,
+    watched: BTreeMap<ProviderId, (Moment, IfIndex, u64)>,
+}
+
+impl World {
+    /// A world without lines or core.
+    pub fn new(kernel: Kernel, seed: u64) -> Self {
+        Self {
+            now: Moment::from_nanos(1_000_000_000),
+            kernel,
+            lines: BTreeMap::new(),
+            faults: Faults::default(),
+            core: None,
+            state: State::default(),
+            stopped: false,
+            told: vec![],
+            changes: vec![],
+            requests: vec![],
+            probes: 0,
+            hits: 0,
+            observer: None,
+            rival: None,
+            crash_after: None,
+            random: Random::new(seed),
+            queue: BTreeMap::new(),
+            queued: 0,
+            sequence: 0,
+            lookups: vec![],
+            watched: BTreeMap::new(),
+        }
+    }
+
+    /// `wan0`... with an address and a gateway each, and no default route.
+    pub fn with_lines(count: u32, seed: u64) -> Self {
+        let mut kernel = Kernel::default();
+        kernel.add_link(1, "lo");
+        for index in 0..count {
+            let name = format!("wan{index}");
+            kernel.add_link(10 + index, &name);
+            kernel.add_address(&name, address(index), 24);
+        }
+        let mut world = Self::new(kernel, seed);
+        world.lines = (0..count).map(|index| (format!("wan{index}"), Line::default())).collect();
+        world
+    }
+
+    /// As [`World::with_lines`], with `default via GATEWAY dev wan<index> metric METRIC proto dhcp` for each pair.
+    pub fn with_defaults(count: u32, metrics: &[(u32, u32)], seed: u64) -> Self {
+        let mut world = Self::with_lines(count, seed);
+        for &(index, metric) in metrics {
+            let route = world.kernel.default_route(
+                &format!("wan{index}"),
+                Some(gateway(index)),
+                metric,
+                super::kernel::PROTOCOL_DHCP,
+            );
+            world.kernel.add_route(route, super::fib::How::Append).unwrap();
+        }
+        world
+    }
+
+    /// Starts a daemon with the state file there is.
+    pub fn start(&mut self, settings: Settings) {
+        self.queue.clear();
+        self.watched.clear();
+        (self.sequence, self.stopped) = (0, false);
+        self.lookups.clear();
+        let seed = self.random.next();
+        self.core = Some(Core::new(self.now, settings, self.state.clone(), seed));
+        self.feed(Event::Wakeup);
+    }
+
+    /// `kill -9`: the kernel and the state file stay.
+    pub fn crash(&mut self) {
+        self.core = None;
+        self.queue.clear();
+    }
+
+    pub fn core(&self) -> &Core {
+        self.core.as_ref().unwrap()
+    }
+
+    pub fn line(&mut self, name: &str) -> &mut Line {
+        self.lines.get_mut(name).unwrap()
+    }
+
+    /// Somebody changes the kernel, and netlink tells.
+    pub fn disturb(&mut self, act: impl FnOnce(&mut Kernel)) {
+        act(&mut self.kernel);
+        self.later(Duration::from_micros(200), Pending::Read);
+    }
+
+    /// Hands an event to the core and carries out what it wants.
+    pub fn feed(&mut self, event: Event) {
+        let Some(core) = &mut self.core else { return };
+        if self.stopped {
+            return;
+        }
+        let actions = core.handle(self.now, event);
+        for action in actions {
+            self.carry_out(action);
+        }
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        let (mut stuck, mut last) = (0, self.now);
+        while let Some(core) = self.core.as_ref().filter(|_| !self.stopped) {
+            let wakeup = core.next_wakeup().map(|at| at.max(self.now));
+            let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let Some(next) = wakeup.into_iter().chain(queued).min().filter(|next| *next <= end) else { break };
+            stuck = if next == last { stuck + 1 } else { 0 };
+            assert!(stuck < 1000, "time stands still at {next:?}: {:?}", core.next_wakeup());
+            (self.now, last) = (next, next);
+            match self.queue.first_entry().filter(|entry| entry.key().0 <= next) {
+                Some(entry) => match entry.remove() {
+                    Pending::Event(event) => self.feed(event),
+                    Pending::Read => self.read(vec![]),
+                    Pending::Answer { device, event } => self.arrive(device, event),
+                },
+                None => self.feed(Event::Wakeup),
+            }
+        }
+        self.now = end;
+    }
+
+    /// Lets time pass until `done`, at most `limit`; tells how long it took.
+    pub fn pass_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Duration {
+        let start = self.now;
+        while !done(self) {
+            assert!(self.now.since(start) < limit, "not within {limit:?}");
+            self.pass(ms(1));
+        }
+        self.now.since(start)
+    }
+
+    /// The name of the active provider.
+    pub fn active(&self) -> String {
+        self.core().status(self.now).active.unwrap_or_default()
+    }
+
+    /// A provider's state in a word.
+    pub fn state_of(&self, name: &str) -> String {
+        let status = self.core().status(self.now);
+        status.providers.into_iter().find(|it| it.name == name).unwrap().state
+    }
+
+    pub fn reason_of(&self, name: &str) -> String {
+        let status = self.core().status(self.now);
+        status.providers.into_iter().find(|it| it.name == name).unwrap().reason.unwrap_or_default()
+    }
+
+    /// The device that traffic to the internet leaves by.
+    pub fn traffic(&self) -> String {
+        let index = self.kernel.traffic(ip(93, 184, 216, 34));
+        index.and_then(|index| self.kernel.by_index(index)).map_or(String::new(), |link| link.name.clone())
+    }
+
+    /// Notices that say what happened, one line each, since `since`.
+    pub fn said_since(&self, since: Moment) -> Vec<String> {
+        let told = self.told.iter().filter(|(at, notice)| *at >= since && notice.action.is_some());
+        told.map(|(_, notice)| notice.to_string()).collect()
+    }
+
+    /// Switches told since `since`.
+    pub fn switches_since(&self, since: Moment) -> usize {
+        self.said_since(since).iter().filter(|line| line.starts_with("switched")).count()
+    }
+
+    fn later(&mut self, after: Duration, pending: Pending) {
+        self.queued += 1;
+        self.queue.insert((self.now + after, self.queued), pending);
+    }
+
+    fn read(&mut self, applied: Vec<Applied>) {
+        let event = self.kernel_event(applied);
+        self.feed(event);
+    }
+
+    fn kernel_event(&self, applied: Vec<Applied>) -> Event {
+        Event::Kernel { snapshot: self.kernel.snapshot(&self.lookups), after: self.sequence, applied }
+    }
+}

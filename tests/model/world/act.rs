@@ -1,0 +1,120 @@
+//! How the world carries out what the core wants: on the kernel at once, on the lines after their round trip.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use failoverd::event::{Action, Event, ProbeToken, ProviderId};
+use failoverd::icmp::Icmp;
+use failoverd::kernel::{IfIndex, LookupQuestion, Outcome, RouteChange};
+
+use super::{KERNEL_TIME, Line, Pending, World, ip};
+
+impl World {
+    pub(super) fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Probe { provider, device, token, target } => self.probe(provider, device, token, target),
+            Action::WatchReceived { provider, device, .. } => {
+                self.watched.insert(provider, (self.now, device, 0));
+            }
+            Action::CountReceived(provider) => {
+                let packets = self.watched.get(&provider).map(|&(since, device, answers)| {
+                    let line = self.line_of(device);
+                    let received = line.map_or(0, |line| line.received(self.now.since(since)));
+                    u32::try_from(received + answers).unwrap()
+                });
+                self.later(Duration::from_micros(50), Pending::Event(Event::Received { provider, packets }));
+            }
+            Action::StopWatching(provider) => {
+                self.watched.remove(&provider);
+            }
+            Action::Change { sequence, changes, lookups } => self.change(sequence, changes, lookups),
+            Action::Save(state) => self.state = state,
+            Action::Notice(notice) => self.told.push((self.now, notice)),
+            Action::Stopped => self.stopped = true,
+            Action::CloseProber(_) => {}
+        }
+    }
+
+    fn change(&mut self, sequence: u64, changes: Vec<RouteChange>, lookups: Vec<LookupQuestion>) {
+        if self.core.is_none() {
+            return;
+        }
+        assert_eq!(sequence, self.sequence + 1, "sequences grow by one");
+        (self.sequence, self.lookups) = (sequence, lookups);
+        self.requests.push(self.now);
+        let mut applied = vec![];
+        for change in &changes {
+            if self.crash_after == Some(0) {
+                self.crash_after = None;
+                self.crash();
+                return;
+            }
+            self.crash_after = self.crash_after.map(|left| left - 1);
+            let before = self.kernel.clone();
+            let chance = self.random.next() % 100;
+            let refused = self.faults.no_rules && matches!(change, RouteChange::AddRule(_));
+            let outcome = if refused || chance < self.faults.refuse {
+                Outcome::Refused("Device or resource busy (16)".into())
+            } else if chance < self.faults.refuse + self.faults.ineffective {
+                Outcome::Done
+            } else {
+                self.kernel.apply(change)
+            };
+            self.hits += usize::from(matches!(outcome, Outcome::DeletedOther(_)));
+            if let Some(observer) = &mut self.observer {
+                observer(&before, change, &self.kernel);
+            }
+            applied.push((change.clone(), outcome));
+        }
+        if let Some(rival) = self.rival.as_mut().filter(|_| !changes.is_empty()) {
+            rival(&mut self.kernel);
+        }
+        if !changes.is_empty() {
+            self.changes.push((self.now, changes));
+        }
+        if self.random.next() % 100 >= self.faults.lose {
+            let event = self.kernel_event(applied);
+            self.later(KERNEL_TIME, Pending::Event(event));
+        }
+    }
+
+    fn line_of(&self, device: IfIndex) -> Option<&Line> {
+        self.lines.get(&self.kernel.by_index(device)?.name)
+    }
+
+    fn probe(&mut self, provider: ProviderId, device: IfIndex, token: ProbeToken, target: IpAddr) {
+        self.probes += 1;
+        let answer = match self.kernel.look_up(LookupQuestion { device, target }) {
+            Ok(answer) => answer,
+            Err(cause) => {
+                let event = Event::ProbeRefused { provider, token, cause };
+                return self.later(Duration::from_micros(20), Pending::Event(event));
+            }
+        };
+        let link = self.kernel.by_index(device).unwrap();
+        let Some(line) = self.lines.get(&link.name).filter(|_| link.carrier).cloned() else { return };
+        if answer.gateway.is_none() && !link.point_to_point && !line.answers_everything {
+            return;
+        }
+        let Some(after) = line.answer_after(&mut self.random) else { return };
+        let source = if line.wrong_source { ip(6, 6, 6, 6) } else { target };
+        let cookie = token.cookie ^ u64::from(line.wrong_cookie);
+        let message = if line.unreachable {
+            Icmp::Unreachable { code: 1, id: token.id, sequence: token.sequence, target }
+        } else {
+            Icmp::EchoReply { id: token.id, sequence: token.sequence, cookie }
+        };
+        let event = Event::Icmp { provider, source, message, at: self.now + after };
+        self.later(after, Pending::Answer { device, event });
+    }
+
+    /// A packet arrives, unless the line was cut while it was on its way.
+    pub(super) fn arrive(&mut self, device: IfIndex, event: Event) {
+        let alive = self.line_of(device).is_some_and(|line| !line.silent);
+        if alive && self.kernel.by_index(device).is_some_and(|link| link.up && link.carrier) {
+            let counting = self.watched.values_mut().filter(|(_, watched, _)| *watched == device);
+            counting.for_each(|(.., answers)| *answers += 1);
+            self.feed(event);
+        }
+    }
+}

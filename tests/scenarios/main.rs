@@ -1,0 +1,29 @@
+//! Scenarios in virtual time: what happens to the world, and what failoverd makes of it. Written to be read.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../model/mod.rs"]
+mod model;
+
+mod adversity;
+mod kernel;
+mod outage;
+mod policy;
+mod start;
+mod sysctls;
+
+use model::{Config, World, secs};
+
+/// `count` lines with fixed gateways that have all proved themselves.
+fn healthy(count: u32, config: Config, seed: u64) -> World {
+    let mut world = World::with_defaults(count, &[(0, 0)], seed);
+    world.start(config.0);
+    world.pass(secs(30));
+    for name in (0..count).map(|index| char::from_u32(u32::from('a') + index).unwrap().to_string()) {
+        assert_eq!(world.state_of(&name), "online", "{name}: {}", world.reason_of(&name));
+    }
+    assert_eq!(world.traffic(), "wan0");
+    world.changes.clear();
+    world.told.clear();
+    world
+}
