@@ -5,6 +5,7 @@
 mod kernel;
 mod reload;
 mod status;
+mod words;
 
 use std::net::IpAddr;
 

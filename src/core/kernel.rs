@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Core, close, log};
 use crate::event::Action;
-use crate::kernel::{Applied, Link, Lookup, LookupQuestion, NextHops, Outcome, RouteChange, RouteKind, Snapshot};
+use crate::kernel::{Applied, Link, Lookup, LookupQuestion, Outcome, Route, RouteChange, RouteKind, Snapshot, TableId};
 use crate::moment::Moment;
 use crate::notice::Level;
 use crate::provider::{Path, Provider, probe_id};
@@ -314,52 +314,13 @@ fn obstacle(lookup: &Lookup, uplink: &Uplink, snapshot: &Snapshot) -> Option<Str
     if right {
         return None;
     }
-    let culprit =
-        snapshot.routes.iter().filter(|route| !route.is_ours() && route.destination.contains(target)).find(|route| {
-            route.kind != RouteKind::Unicast && (route.destination.prefix > 0 || route.next_hops != NextHops::Single)
-        });
+    let refusing = |route: &&Route| {
+        route.table == TableId::MAIN && route.kind != RouteKind::Unicast && route.destination.contains(target)
+    };
+    let culprit = snapshot.routes.iter().filter(refusing).max_by_key(|route| route.destination.prefix);
     Some(match (culprit, answer.gateway) {
         (Some(route), _) => format!("another program's route to {} is in the way", route.destination),
         (None, Some(gateway)) => format!("the kernel would use {gateway}"),
         (None, None) => "the kernel has no route there and would look for it among its neighbours".to_owned(),
     })
-}
-
-impl Core {
-    /// Whether a route at a metric of takeover's belongs to a provider of ours, in words for people.
-    pub(super) fn describe(&self, change: &RouteChange) -> String {
-        let name = |index: crate::kernel::IfIndex| {
-            let link =
-                self.snapshot.as_ref().and_then(|snapshot| snapshot.links.iter().find(|link| link.index == index));
-            link.map_or_else(|| format!("device {}", index.0), |link| link.name.clone())
-        };
-        match change {
-            RouteChange::Write(route) => format!("write {}", self.describe_route(route)),
-            RouteChange::Append(route) => format!("add {}", self.describe_route(route)),
-            RouteChange::Delete(route) => format!("delete {}", self.describe_route(route)),
-            RouteChange::AddRule(rule) => format!("add ip rule {}", rule.priority.0),
-            RouteChange::DeleteRule(rule) => format!("delete ip rule {}", rule.priority.0),
-            RouteChange::SetSysctl { device, key, value } => format!("set {key:?} of {} to {value}", name(*device)),
-        }
-    }
-
-    /// `default via 192.168.1.1 dev wan0 metric 2 in table main`, in iproute2's words.
-    pub(super) fn describe_route(&self, route: &crate::kernel::Route) -> String {
-        let mut text = if route.destination.prefix == 0 { "default".to_owned() } else { route.destination.to_string() };
-        if route.kind != RouteKind::Unicast {
-            text = format!("{} {text}", format!("{:?}", route.kind).to_lowercase());
-        }
-        if let Some(gateway) = route.gateway {
-            text += &format!(" via {gateway}");
-        }
-        if let Some(index) = route.device {
-            let link = self.snapshot.as_ref().and_then(|it| it.links.iter().find(|link| link.index == index));
-            text += &link.map_or_else(|| format!(" dev #{}", index.0), |link| format!(" dev {}", link.name));
-        }
-        text += &format!(" metric {}", route.metric.0);
-        if let Some((_, original)) = takeover::original_metric(route.metric).filter(|_| !route.is_ours()) {
-            text += &format!(" (moved from {})", original.0);
-        }
-        text
-    }
 }
