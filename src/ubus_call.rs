@@ -195,6 +195,27 @@ impl fmt::Display for UbusStatus {
     }
 }
 
+/// Does with any bytes everything that is done with what ubusd sends; it must not panic. For fuzzing and the replay of its corpus.
+#[doc(hidden)]
+pub fn exercise(bytes: &[u8]) {
+    let mut frames = crate::ubus_frame::FrameReader::default();
+    // A first byte of the input splits the rest in two, as a socket would.
+    let Some((split, stream)) = bytes.split_first() else { return };
+    let (head, tail) = stream.split_at_checked(usize::from(*split)).unwrap_or((stream, &[]));
+    for part in [head, tail] {
+        frames.push(part);
+        while let Ok(Some(frame)) = frames.next_frame() {
+            let _ = ubus::msg::InboundMsg::parse(&frame);
+        }
+    }
+    for (method, _) in METHODS {
+        let _ = Call::parse(method, stream);
+    }
+    if let Ok(value) = crate::ubus_value::decode(stream) {
+        let _ = crate::ubus_value::encode(&value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

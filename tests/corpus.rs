@@ -18,3 +18,15 @@ fn replay(name: &str, target: impl Fn(&[u8])) {
 fn uci() {
     replay("uci", failoverd::settings::exercise);
 }
+
+#[test]
+fn icmp() {
+    replay("icmp", |bytes| {
+        let _ = failoverd::icmp::parse(bytes);
+    });
+}
+
+#[test]
+fn ubus() {
+    replay("ubus", failoverd::ubus_call::exercise);
+}

@@ -56,7 +56,7 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
 fn write_empty(out: &mut String) -> std::fmt::Result {
     writeln!(out, "No provider is configured: nothing is done until there is one. Two lines make one, for example:")?;
     writeln!(out, "  uci set failover.wan=provider")?;
-    writeln!(out, "  uci set failover.wan.interface='wan'")?;
+    writeln!(out, "  uci set failover.wan.device='eth1'")?;
     writeln!(out, "Likewise for the second line to the internet; then: uci commit failover && reload_config")
 }
 
@@ -75,6 +75,9 @@ fn write_provider(place: u32, provider: &ProviderSettings, out: &mut String) -> 
     }
     if provider.metered {
         write!(out, ", metered")?;
+    }
+    if matches!(provider.source, UplinkSource::Interface(_)) {
+        write!(out, " (NOT USED: this version does not follow netifd's interfaces yet, name the device)")?;
     }
     match provider.gateway {
         GatewaySetting::Learnt => write!(out, ", gateway {origin}")?,
@@ -99,22 +102,17 @@ fn write_provider(place: u32, provider: &ProviderSettings, out: &mut String) -> 
         provider.tests.join(", ")
     )?;
     let probing = probing(check);
+    let rounds = if check.down > 1 { format!(", {} failed checks", check.down) } else { String::new() };
     writeln!(
         out,
-        "     a silent line is noticed in about {} s while active ({} + {} s of probing){}",
+        "     a silent line is noticed in about {} s (half an interval on average{rounds} + {} s of probing)",
         tenths(detection(check)),
-        if check.down > 1 {
-            format!("half an interval on average, {} failed checks", check.down)
-        } else {
-            "half an interval on average".into()
-        },
         probing.as_secs_f64(),
-        if check.timeout > probing {
-            format!("; one that still receives, after {} s", check.timeout.as_secs_f64())
-        } else {
-            String::new()
-        },
-    )
+    )?;
+    if check.timeout > probing {
+        writeln!(out, "     a slow line that still receives has {} s to answer", check.timeout.as_secs_f64())?;
+    }
+    Ok(())
 }
 
 /// From the first unanswered probe to the verdict that the line is dead, when it receives nothing: the first wait, the further
@@ -196,12 +194,14 @@ mod tests {
         assert_eq!(
             text,
             "2 providers, the preferred one first:
-  1. fiber (Fibre): interface wan, priority 2, gateway from netifd
+  1. fiber (Fibre): interface wan, priority 2 (NOT USED: this version does not follow netifd's interfaces yet, name the device), gateway from netifd
      tests internet, every 1s while active, every 5s otherwise
-     a silent line is noticed in about 1.1 s while active (half an interval on average + 0.55 s of probing); one that still receives, after 2 s
+     a silent line is noticed in about 1.1 s (half an interval on average + 0.55 s of probing)
+     a slow line that still receives has 2 s to answer
   2. lte: device wwan0, priority 9, metered, no gateway (point-to-point)
      tests internet, every 1s while active, every 1m otherwise
-     a silent line is noticed in about 1.1 s while active (half an interval on average + 0.55 s of probing); one that still receives, after 2 s
+     a silent line is noticed in about 1.1 s (half an interval on average + 0.55 s of probing)
+     a slow line that still receives has 2 s to answer
 Tests:
   internet: ping 1.1.1.1, 8.8.8.8, 9.9.9.9, 208.67.222.222
 Back to a better provider: by itself, once that has been reliable for its failback_delay.
@@ -216,7 +216,7 @@ Tables 7101 to 7163, ip rules 7000 to 7999, marks 0x3f000000.
     #[test]
     fn nothing_configured() {
         let text = described("");
-        assert!(text.contains("uci set failover.wan=provider\n  uci set failover.wan.interface='wan'\n"), "{text}");
+        assert!(text.contains("uci set failover.wan=provider\n  uci set failover.wan.device='eth1'\n"), "{text}");
     }
 
     #[test]

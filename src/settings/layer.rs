@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::option::{self, Value};
-use super::problem::{did_you_mean, nearest};
+use super::problem::did_you_mean;
 use super::schema::{OPTIONS, OptionSpec, SYNONYMS, SectionKind};
 use super::{GatewaySetting, Required, TestKind};
+use crate::text::nearest;
 use crate::uci::{Section, Short, UciOption, UciValue};
 
 /// Problems and warnings found, by line.
@@ -140,8 +141,10 @@ fn unknown(section: SectionKind, name: &str) -> String {
     let here = || OPTIONS.iter().filter(|spec| spec.sections.contains(&section)).map(|spec| spec.name);
     let mut hint = did_you_mean(name, here());
     if hint.is_empty() {
-        let synonyms = SYNONYMS.iter().copied().filter(|(_, meant)| here().any(|name| name == *meant));
-        hint = nearest(name, synonyms).map(|meant| format!(" (did you mean '{meant}'?)")).unwrap_or_default();
+        let mut synonyms = SYNONYMS.iter().copied().filter(|(_, meant)| here().any(|name| name == *meant));
+        let synonym = nearest(name, synonyms.clone().map(|(word, _)| word));
+        let meant = synonyms.find(|(word, _)| Some(*word) == synonym);
+        hint = meant.map(|(_, meant)| format!(" (did you mean '{meant}'?)")).unwrap_or_default();
     }
     format!("unknown option '{}'{hint}", Short(name))
 }

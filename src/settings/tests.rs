@@ -270,6 +270,11 @@ fn what_is_refused() {
             "3: provider 'a': address '::1' is an IPv6 address: IPv6 is not built yet",
             "IPv6",
         ),
+        (
+            "config provider a\noption interface 'wan\n".into(),
+            "2: the ' that opens here is never closed",
+            "and no complaint about the lost line",
+        ),
         (format!("{A}option 'interval"), "3: the ' that opens here is never closed", "syntax"),
     ] {
         assert_eq!(problems(&text), [want], "{why}");

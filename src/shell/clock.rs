@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods)]
 
+use std::mem::MaybeUninit;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use failoverd::moment::Moment;
@@ -14,7 +15,8 @@ const OLDEST: Duration = Duration::from_secs(1);
 
 /// Now.
 pub(crate) fn now() -> Moment {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a timespec is numbers, and padding on some 32-bit systems: all of it may be zero.
+    let mut time: libc::timespec = unsafe { MaybeUninit::zeroed().assume_init() };
     // SAFETY: the pointer is to a live timespec of ours; CLOCK_MONOTONIC exists on every Linux.
     let outcome = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     debug_assert_eq!(outcome, 0);

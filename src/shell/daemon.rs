@@ -170,7 +170,8 @@ impl Daemon {
                 },
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
-                    BusEvent::Connected | BusEvent::Disconnected(_) => {}
+                    BusEvent::Connected => {}
+                    BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
                 },
                 () = sleep => self.feed(Event::Wakeup).await,
                 () = std::future::ready(()), if just_read => {}

@@ -26,7 +26,7 @@ Usage: failoverd COMMAND [OPTIONS]
   history PROVIDER     show a provider's last checks
       -n, --limit COUNT      the newest COUNT of them
       --json                 as the daemon tells it
-  check [PROVIDER]     check now
+  check [PROVIDER]     check now, and show the result
   pin PROVIDER         use this provider whatever the checks say
   unpin                end that
   reload               read the configuration again

@@ -41,7 +41,7 @@ impl Outcome {
 /// Asks, and words the answer.
 pub(super) async fn ask(command: &Command, screen: Screen) -> Outcome {
     let answered = match command {
-        Command::Status { socket, json } => show_status(socket, *json, screen).await,
+        Command::Status { socket, json } => show_status(socket, "status", json!({}), None, *json, screen).await,
         Command::History { socket, provider, limit, json } => {
             let arguments = json!({ "provider": provider, "limit": limit });
             match question(socket, "history", arguments, PATIENCE).await {
@@ -54,11 +54,7 @@ pub(super) async fn ask(command: &Command, screen: Screen) -> Outcome {
         }
         Command::Check { socket, provider } => {
             let arguments = json!({ "provider": provider });
-            let done = match provider {
-                Some(provider) => format!("{provider} is checked now\n"),
-                None => "every provider is checked now\n".to_owned(),
-            };
-            order(socket, "check", arguments, provider.as_deref(), done).await
+            show_status(socket, "check", arguments, provider.as_deref(), false, screen).await
         }
         Command::Pin { socket, provider } => {
             let done = format!("pinned to {provider}, until 'failoverd unpin'\n");
@@ -77,10 +73,18 @@ pub(super) async fn status(socket: &Path) -> Result<Status, String> {
     serde_json::from_value(answer).map_err(|error| not_understood(&error))
 }
 
-async fn show_status(socket: &Path, json: bool, screen: Screen) -> Result<Outcome, Outcome> {
-    let answer = match question(socket, "status", json!({}), PATIENCE).await {
+/// A method that answers with the status: `status` at once, `check` when the checks have ended.
+async fn show_status(
+    socket: &Path,
+    method: &str,
+    arguments: Value,
+    provider: Option<&str>,
+    json: bool,
+    screen: Screen,
+) -> Result<Outcome, Outcome> {
+    let answer = match question(socket, method, arguments, LONG_PATIENCE).await {
         Ok(answer) => answer,
-        Err(error) => return Err(about(socket, None, error).await),
+        Err(error) => return Err(about(socket, provider, error).await),
     };
     let (status, text) = shown(&answer, json, |status: &Status| table::render(status, screen.width, screen.colour))?;
     let reliable = status.providers.iter().any(|provider| provider.reliable);

@@ -12,6 +12,8 @@ mod transport;
 mod watch;
 mod wire;
 
+use std::collections::HashSet;
+
 use failoverd::kernel::{
     IfIndex, Link, Lookup, LookupQuestion, Outcome, PROTOCOL, Route, RouteChange, Rule, RulePriority, Snapshot, Sysctl,
     TableId,
@@ -141,7 +143,12 @@ impl Kernel {
         };
         let rules = messages.iter().filter(|message| message.kind == rule::NEW);
         let rules: Result<Vec<_>, _> = rules.map(|message| rule::parse(&message.body, links)).collect();
-        decode(READ, rules).map(|rules| rules.into_iter().flatten().collect())
+        // The kernel resumes a long list of rules by position, and does not say when it changed between two datagrams. A rule told twice
+        // is taken once; one left out comes with the snapshot that the same change's event brings.
+        let mut seen = HashSet::new();
+        let mut rules: Vec<Rule> = decode(READ, rules)?.into_iter().flatten().collect();
+        rules.retain(|rule| seen.insert(rule.clone()));
+        Ok(rules)
     }
 
     async fn all_rp_filter(&mut self) -> Result<u32, Error> {
