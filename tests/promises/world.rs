@@ -142,8 +142,8 @@ impl World {
     pub(crate) fn status_of(&self, number: u8) -> Value {
         let status = self.status();
         let name = format!("wan{number}");
-        let all = status["providers"].as_array().into_iter().flatten();
-        all.filter(|provider| provider["name"] == name.as_str()).cloned().next().unwrap_or(Value::Null)
+        let mut all = status["providers"].as_array().into_iter().flatten();
+        all.find(|provider| provider["name"] == name.as_str()).cloned().unwrap_or(Value::Null)
     }
 
     /// Waits until a provider is in `state`.
