@@ -8,6 +8,7 @@
 
 mod adoption;
 mod bus;
+mod events;
 mod intruders;
 mod killed;
 mod lines;

@@ -147,6 +147,23 @@ fn a_lost_carrier_moves_traffic_and_a_found_one_must_prove_itself() {
 }
 
 #[test]
+fn on_lost_carrier_the_kernel_itself_moves_traffic() {
+    let world = World::new(config(true, Nat::None));
+    let daemon = world.start();
+    world.wait_slots(&[(2, 0), (3, 1), (4, 2)]);
+    let stream = flow(&world);
+    daemon.signal(libc::SIGSTOP).unwrap();
+    for number in [0, 1] {
+        world.provider(number).carrier(false).unwrap();
+        stream.wait_until_via(number + 1, 5 * SECOND).unwrap();
+    }
+    daemon.signal(libc::SIGCONT).unwrap();
+    world.wait_state(0, "no_carrier");
+    world.wait_slots(&[(2, 2), (3, 0), (4, 1)]);
+    world.stop(&daemon);
+}
+
+#[test]
 fn what_goes_away_is_left_and_comes_back() {
     type Act = fn(&World, bool);
     for (what, act, reason) in [
