@@ -115,3 +115,17 @@ fn rules_and_routes_of_others_stay_as_they_are() {
     world.ask(&["cleanup"]);
     world.assert_as_before(&before, "cleaned up");
 }
+
+#[test]
+fn without_takeover_what_goes_before_ours_is_named() {
+    let world = World::new(LabConfig::default());
+    world.configure(&world.lab.uci(&[("takeover", "0")]));
+    world.lab.router().dhcp_default(world.provider(1), 0, protocol::DHCP, false).unwrap();
+    let before = world.view();
+    let daemon = world.start();
+    world.wait_status("it to be named", |status| overridden_by(status).contains("dev wan1 metric 0"));
+    assert_all_kept(&world, &before, "not moved");
+    assert_eq!(world.slots(), [(2, 1), (3, 0)], "where traffic is, the slots begin");
+    world.stop(&daemon);
+    world.assert_as_before(&before, "stopped");
+}
