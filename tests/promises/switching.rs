@@ -63,6 +63,26 @@ fn a_pin_moves_traffic_and_loses_no_more() {
 }
 
 #[test]
+fn a_switch_is_one_step() {
+    let world = World::alone(config(true, Nat::None));
+    let daemon = world.start();
+    world.wait_slots(&[(2, 0), (3, 1), (4, 2)]);
+    let watcher = world.lab.watch_default_route().unwrap();
+    // The provider of the second slot is neither the one before nor the one after: a detour would be seen.
+    let order = [2, 1].repeat(10);
+    for number in &order {
+        world.ask(&["pin", &format!("wan{number}")]);
+        world.wait_route(*number);
+        let others: Vec<u8> = (0..3).filter(|other| other != number).collect();
+        world.wait_slots(&[(2, *number), (3, others[0]), (4, others[1])]);
+    }
+    let seen: Vec<Option<u32>> = watcher.stop().changes.into_iter().map(|(_, device)| device).collect();
+    let wanted: Vec<Option<u32>> = [0].iter().chain(&order).map(|number| Some(100 + u32::from(*number))).collect();
+    assert_eq!(seen, wanted, "from one to the other, with nothing in between");
+    world.stop(&daemon);
+}
+
+#[test]
 fn a_silent_cut_moves_traffic() {
     for (identical, nat, settings) in [
         (true, Nat::None, &BRISK[..]),
