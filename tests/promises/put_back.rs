@@ -141,6 +141,44 @@ fn after_eventful_days_too() {
 }
 
 #[test]
+fn stopped_in_the_middle_of_trouble() {
+    type Trouble = fn(&World, bool);
+    for (what, trouble) in [
+        ("no carrier", (|world, on| world.provider(0).carrier(!on).unwrap()) as Trouble),
+        ("both lines cut", |world, on| [0, 1].iter().for_each(|number| world.provider(*number).silent(on))),
+        ("pinned to the other one", |world, on| match on {
+            true => _ = world.ask(&["pin", "wan1"]),
+            false => std::fs::remove_file(world.lab.run_dir().join("failover/state.json")).unwrap(),
+        }),
+    ] {
+        for killed in [false, true] {
+            let world = World::new(LabConfig::default());
+            world.lab.set_rp_filter(1).unwrap();
+            add(&world, &default_route(&world, 0, 0, protocol::DHCP).mtu(1400));
+            world.lab.router().write(RouteWrite::Append, &default_route(&world, 1, 0, protocol::DHCP)).unwrap();
+            let before = world.view();
+            let daemon = world.start();
+            trouble(&world, true);
+            world.wait_status("something to be amiss", |status| {
+                status["active"] != "wan0" || status["unverified"] == true
+            });
+            match killed {
+                true => {
+                    daemon.kill().unwrap();
+                    world.ask(&["cleanup"]);
+                }
+                false => world.stop(&daemon),
+            }
+            trouble(&world, false);
+            let back = wait_for(SOON, "everything as before", || before.difference(&world.view()).is_empty());
+            back.unwrap_or_else(|error| {
+                panic!("{what}, killed {killed}: {error}: {:#?}", before.difference(&world.view()))
+            });
+        }
+    }
+}
+
+#[test]
 fn a_device_that_came_back_has_its_own_values() {
     let world = World::new(LabConfig::default());
     let daemon = world.start();
