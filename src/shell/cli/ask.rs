@@ -82,7 +82,8 @@ async fn show_status(
     json: bool,
     screen: Screen,
 ) -> Result<Outcome, Outcome> {
-    let answer = match question(socket, method, arguments, LONG_PATIENCE).await {
+    let patience = if method == "check" { LONG_PATIENCE } else { PATIENCE };
+    let answer = match question(socket, method, arguments, patience).await {
         Ok(answer) => answer,
         Err(error) => return Err(about(socket, provider, error).await),
     };

@@ -132,14 +132,16 @@ impl Worker {
                 };
                 let asked = target == self.identity.gateway || (everybody && target != sender);
                 if asked && cut != Cut::Everything {
-                    self.send(&packet::arp_reply(self.identity.mac, target, sender_mac, sender));
+                    let mac = if target == self.identity.gateway { self.identity.mac } else { self.neighbour_mac() };
+                    self.send(&packet::arp_reply(mac, target, sender_mac, sender));
                 }
             }
             Incoming::Echo { from_mac, source, target, message, packet } => {
                 let word = |offset| packet::word(message, offset).unwrap_or(0);
                 let request = EchoRequest { at: now, source, target, id: word(4), sequence: word(6) };
                 self.line.seen().note_echo(request);
-                self.answer_echo(now, from_mac, source, target, message, packet);
+                let to_neighbour = frame.get(..6) == Some(self.neighbour_mac().as_slice());
+                self.answer_echo(now, (from_mac, to_neighbour), source, target, message, packet);
             }
             Incoming::Udp { from_mac, source, target, payload, packet } => {
                 if target == (STREAM_SERVER, STREAM_PORT) {
@@ -154,10 +156,17 @@ impl Worker {
         }
     }
 
+    /// Whom the modem that answers for everybody says to be, so that what is meant for the gateway can be told apart.
+    fn neighbour_mac(&self) -> Mac {
+        let [first, rest @ .., last] = self.identity.mac;
+        let [second, third, fourth, fifth] = rest;
+        [first, second, third, fourth, fifth, last ^ 0x80]
+    }
+
     fn answer_echo(
         &mut self,
         now: Instant,
-        to: Mac,
+        (to, to_neighbour): (Mac, bool),
         source: Ipv4Addr,
         target: Ipv4Addr,
         message: &[u8],
@@ -166,7 +175,8 @@ impl Worker {
         let conditions = self.line.conditions().clone();
         let macs = (self.identity.mac, to);
         let mut reply = packet::echo_reply(message);
-        if target == self.identity.gateway {
+        // The modem itself answers what the router took for a neighbour, also when the internet behind it is cut.
+        if target == self.identity.gateway || (to_neighbour && conditions.answers_for_everybody) {
             if conditions.cut != Cut::Everything {
                 self.post(now, packet::icmp(macs, target, source, &reply), false);
             }
@@ -184,10 +194,9 @@ impl Worker {
             Answers::Late(by) => due += by,
             Answers::WrongId => change_word(&mut reply, 4),
             Answers::WrongSequence => change_word(&mut reply, 6),
-            Answers::WrongPayload => match reply.last_mut().filter(|_| message.len() > 8) {
-                Some(byte) => *byte = !*byte,
-                None => reply.push(0xff),
-            },
+            // Every byte of it: nobody must have to know which ones a pinger looks at.
+            Answers::WrongPayload if message.len() > 8 => reply.iter_mut().skip(8).for_each(|byte| *byte = !*byte),
+            Answers::WrongPayload => reply.push(0xff),
             Answers::WrongSource => from = Ipv4Addr::new(198, 51, 100, 66),
             Answers::Unreachable => {
                 from = self.identity.gateway;

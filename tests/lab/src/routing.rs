@@ -45,6 +45,8 @@ pub struct Route {
     pub kind: u8,
     /// The gateway needs no connected network.
     pub onlink: bool,
+    /// `mtu`, one of the attributes that must survive when a route is moved.
+    pub mtu: Option<u32>,
     /// Further next hops (gateway, device) make it a multipath route.
     pub more_hops: Vec<(Ipv4Addr, String)>,
 }
@@ -79,6 +81,7 @@ impl Route {
             protocol: protocol::BOOT,
             kind: libc::RTN_UNICAST,
             onlink: false,
+            mtu: None,
             more_hops: Vec::new(),
         }
     }
@@ -111,6 +114,12 @@ impl Route {
     #[must_use]
     pub fn onlink(self) -> Route {
         Route { onlink: true, ..self }
+    }
+
+    /// The same route with a greatest packet size.
+    #[must_use]
+    pub fn mtu(self, mtu: u32) -> Route {
+        Route { mtu: Some(mtu), ..self }
     }
 }
 
@@ -158,6 +167,12 @@ pub(crate) fn write_route(netlink: &mut Netlink, how: RouteWrite, route: &Route)
     }
     if let Some(source) = route.source {
         request = request.attribute(libc::RTA_PREFSRC, &source.octets());
+    }
+    if let Some(mtu) = route.mtu {
+        // struct rtattr RTAX_MTU inside RTA_METRICS.
+        const RTAX_MTU: u16 = 2;
+        let header = [8u16.to_ne_bytes(), RTAX_MTU.to_ne_bytes()].concat();
+        request = request.attribute(libc::RTA_METRICS, &[header, mtu.to_ne_bytes().to_vec()].concat());
     }
     request =
         if route.more_hops.is_empty() { single_hop(netlink, request, route)? } else { hops(netlink, request, route)? };
