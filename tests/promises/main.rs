@@ -15,6 +15,7 @@ mod lines;
 mod never_without;
 mod others;
 mod put_back;
+mod second_opinion;
 mod start;
 mod switching;
 mod world;
