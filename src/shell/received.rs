@@ -323,7 +323,8 @@ mod tests {
     /// The other end of a TUN device: what is written comes in there, without any link header, as on PPP and modems.
     fn tun(name: &str) -> std::fs::File {
         let file = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
-        let file = file.unwrap_or_else(|error| panic!("this test needs to open /dev/net/tun: {error}"));
+        let file =
+            file.unwrap_or_else(|error| panic!("cannot open /dev/net/tun: {error}; as root: chmod 666 /dev/net/tun"));
         // struct ifreq: name, then flags IFF_TUN | IFF_NO_PI.
         let mut request = [0_u8; 40];
         request[..name.len()].copy_from_slice(name.as_bytes());

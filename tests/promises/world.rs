@@ -76,7 +76,9 @@ impl World {
 
     /// `failoverd ARGUMENTS` in the router, to be run.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_failoverd"));
+        // tests/run names a copy that an ordinary user can reach.
+        let program = std::env::var_os("FAILOVERD").unwrap_or_else(|| env!("CARGO_BIN_EXE_failoverd").into());
+        let mut command = Command::new(program);
         command.args(arguments);
         command
     }
