@@ -2,10 +2,10 @@
 
 use failoverd::event::Event;
 use failoverd::notice::Level;
-use failoverd::settings::{Failback, LastResort};
+use failoverd::settings::{Failback, GatewaySetting, LastResort, UplinkSource};
 
 use super::healthy;
-use super::model::{Config, World, ms, secs};
+use super::model::{Config, World, config, ms, secs};
 
 #[test]
 fn manual_failback_waits_for_a_person() {
@@ -153,6 +153,30 @@ fn one_provider_and_back() {
     assert_eq!(world.state_of("b"), "online");
     world.line("wan0").silent = true;
     world.pass_until(secs(2), |world| world.traffic() == "wan1");
+}
+
+#[test]
+fn a_line_that_is_no_providers_any_more_gets_its_route_back() {
+    let on_wan2 = Config::count(2).with(|it| {
+        it.providers[0].source = UplinkSource::Device("wan2".into());
+        it.providers[0].gateway = GatewaySetting::Address(config::gateway(2));
+    });
+    let other_name = Config::count(3).with(|it| drop(it.providers.remove(0)));
+    for (reloaded, why) in [(on_wan2, "the provider moved to another device"), (other_name, "another took its number")]
+    {
+        let mut world = World::with_defaults(3, &[(0, 0)], 1);
+        world.start(Config::count(2).0);
+        world.pass(secs(1));
+        let defaults = |world: &World| -> Vec<(u32, u32)> {
+            world.kernel.defaults().map(|it| (it.device.unwrap().0, it.metric.0)).collect()
+        };
+        assert_eq!(defaults(&world), [(10, 2), (11, 3), (10, 1_001_000_000)]);
+        world.feed(Event::Reload(Box::new(reloaded.0)));
+        world.pass(secs(1));
+        assert_eq!(defaults(&world)[0], (10, 0), "{why}");
+        assert!(world.state.moved.is_empty(), "{why}");
+        assert_eq!(world.core().status(world.now).overridden_by, ["default via 10.0.0.1 dev wan0 metric 0"], "{why}");
+    }
 }
 
 #[test]
