@@ -419,6 +419,9 @@ impl Core {
         self.stopping = true;
         self.dirty = true;
         self.retry_at = None;
+        // Nobody is active any more, but that is no switch to tell of.
+        self.active = None;
+        self.ranking = Ranking::default();
         for provider in &mut self.providers {
             close(provider, &mut self.random, out);
         }
