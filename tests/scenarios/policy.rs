@@ -13,6 +13,9 @@ fn manual_failback_waits_for_a_person() {
     world.line("wan0").silent = true;
     world.pass(secs(5));
     world.line("wan0").silent = false;
+    world.pass(secs(20));
+    let status = world.core().status(world.now);
+    assert!(status.providers.iter().all(|it| it.failback_in.is_none()), "nobody waits for a time: {status:?}");
     world.pass(secs(3600));
     assert_eq!((world.active().as_str(), world.state_of("a").as_str()), ("b", "online"));
     world.line("wan1").silent = true;
@@ -45,12 +48,25 @@ fn a_pin_is_followed_at_once_and_undone() {
     world.line("wan2").silent = true;
     world.pass(secs(10));
     assert_eq!(world.traffic(), "wan2", "whatever the checks say");
+    assert!(!world.core().status(world.now).unverified, "others are reliable");
     world.feed(Event::Pin("nobody".into()));
     assert_eq!(world.traffic(), "wan2");
     world.feed(Event::Unpin);
     assert_eq!(world.traffic(), "wan0", "the pinned one was dead: no failback_delay");
     let said = world.said_since(start);
     assert!(said.contains(&"pinned to c".to_owned()) && said.contains(&"unpinned".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_pin_does_not_hide_that_none_is_reliable() {
+    let mut world = healthy(2, Config::count(2), 1);
+    world.feed(Event::Pin("b".into()));
+    for name in ["wan0", "wan1"] {
+        world.line(name).silent = true;
+    }
+    world.pass(secs(20));
+    assert_eq!(world.active(), "b");
+    assert!(world.core().status(world.now).unverified);
 }
 
 #[test]
