@@ -168,12 +168,13 @@ impl Daemon {
                         table::render(&status, 80, false).lines().for_each(|line| log::info!("{line}"));
                     }
                 },
+                () = sleep => self.feed(Event::Wakeup).await,
+                // Behind the deadlines: a flood of calls must not delay a probe.
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
                 },
-                () = sleep => self.feed(Event::Wakeup).await,
                 () = std::future::ready(()), if just_read => {}
             }
             just_read = false;
