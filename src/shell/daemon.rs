@@ -159,6 +159,10 @@ impl Daemon {
                     for Received { provider, source, message, at } in received.drain(..) {
                         self.feed(Event::Icmp { provider, source, message, at }).await;
                     }
+                    // A flood of messages must not keep the deadlines waiting.
+                    if self.core.next_wakeup().is_some_and(|at| at <= clock::now()) {
+                        self.feed(Event::Wakeup).await;
+                    }
                 }
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop).await,
