@@ -113,6 +113,8 @@ impl Core {
     /// Takes one fact in and answers with what is to be done. Spurious events and calls too early are harmless.
     pub fn handle(&mut self, now: Moment, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
+        // With other facts, answers that came in time may still wait to be told: only a wake-up says that there are none.
+        let all_heard = matches!(event, Event::Wakeup);
         match event {
             Event::Kernel { snapshot, after, applied } => self.kernel_read(now, snapshot, after, applied, &mut out),
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
@@ -133,6 +135,9 @@ impl Core {
             }
             Event::Stop => self.stop(&mut out),
             Event::Wakeup => {}
+        }
+        if all_heard {
+            (0..self.providers.len()).for_each(|index| self.tick(index, now, &mut out));
         }
         self.advance(now, &mut out);
         out
@@ -157,9 +162,6 @@ impl Core {
                 self.send_changes(now, vec![], out);
             }
             return;
-        }
-        for index in 0..self.providers.len() {
-            self.tick(index, now, out);
         }
         // A path found blocked or clear changes the ranking, and that the plan; it settles in two rounds.
         for _ in 0..3 {
@@ -419,6 +421,9 @@ impl Core {
         self.stopping = true;
         self.dirty = true;
         self.retry_at = None;
+        // Nobody is active any more, but that is no switch to tell of.
+        self.active = None;
+        self.ranking = Ranking::default();
         for provider in &mut self.providers {
             close(provider, &mut self.random, out);
         }

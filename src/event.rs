@@ -67,7 +67,7 @@ pub enum Event {
     CheckNow(Option<String>),
     /// Put everything back, then [`Action::Stopped`].
     Stop,
-    /// The deadline told by `next_wakeup` has come.
+    /// The deadline told by `next_wakeup` has come, and every answer that came in before was told.
     Wakeup,
 }
 

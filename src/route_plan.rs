@@ -119,9 +119,13 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
         }
         takeover::move_away(&in_the_way, snapshot, &mut plan.moved, &mut plan.changes);
     }
-    let is_member = |id: ProviderId| wanted.members.iter().any(|member| member.id == id);
+    // A number can pass to another provider, and a provider to another device: what was moved for the one before goes back.
+    let is_members = |id: ProviderId, copy: &Route| {
+        wanted.members.iter().any(|member| member.id == id && (member.device.is_none() || member.device == copy.device))
+    };
     let before = plan.changes.len();
-    takeover::move_back(snapshot, state, |id| choosing && wanted.takeover && is_member(id), &mut plan.changes);
+    let stays = |id: ProviderId, copy: &Route| choosing && wanted.takeover && is_members(id, copy);
+    takeover::move_back(snapshot, state, stays, &mut plan.changes);
     forget_returned(&mut plan, snapshot, before);
 
     delete_ours(snapshot, &keep, &rules, replaced, &mut plan.changes);

@@ -104,12 +104,12 @@ fn note_round(metric: Metric, ids: &[ProviderId], all_copied: bool, beside: bool
     }
 }
 
-/// The changes that bring moved routes back, except those of the providers that `stay` names. Of routes that had the same metric only
+/// The changes that bring moved routes back, except those that are to `stay` (told their provider and themselves). Of routes that had the same metric only
 /// those moved last go back, as the kernel had only one then: the others were replaced by it in their owners' eyes.
 pub fn move_back(
     snapshot: &Snapshot,
     state: &State,
-    stay: impl Fn(ProviderId) -> bool,
+    stay: impl Fn(ProviderId, &Route) -> bool,
     changes: &mut Vec<RouteChange>,
 ) {
     let mut copies: Vec<(ProviderId, Metric, usize, Option<u32>, &Route)> = Vec::new();
@@ -122,10 +122,10 @@ pub fn move_back(
     copies.sort_by_key(|&(id, _, place, ..)| (place, id));
 
     let mut deletions = Vec::new();
-    for &(id, metric, _, round, copy) in copies.iter().filter(|(id, ..)| !stay(*id)) {
+    for &(id, metric, _, round, copy) in copies.iter().filter(|(id, .., copy)| !stay(*id, copy)) {
         let same_metric = || copies.iter().filter(|(_, other, .., copy)| *other == metric && fits(copy, snapshot));
         let last_round = same_metric().map(|(.., round, _)| *round).max().flatten();
-        let lowest = same_metric().map(|(id, ..)| *id).filter(|id| !stay(*id)).min();
+        let lowest = same_metric().filter(|(id, .., copy)| !stay(*id, copy)).map(|(id, ..)| *id).min();
         let goes_back = fits(copy, snapshot) && (round == last_round) && (last_round.is_some() || lowest == Some(id));
         let original = Route { metric, ..copy.clone() };
         if goes_back && !snapshot.routes.contains(&original) {

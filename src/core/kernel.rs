@@ -145,8 +145,14 @@ impl Core {
                     self.retry_at = None;
                     self.repeats = self.repeats.saturating_add(1);
                 }
-                Some(_) => return paths_changed,
-                None => {
+                waiting => {
+                    // What a provider that has come back wants to know does not wait with the changes.
+                    if lookups != self.asked && !self.stopping {
+                        self.send_changes(now, lookups, out);
+                    }
+                    if waiting.is_some() {
+                        return paths_changed;
+                    }
                     let pause = FIRST_RETRY.saturating_mul(1 << self.repeats.min(16)).min(LAST_RETRY);
                     self.retry_at = Some(now + pause);
                     if self.stopping && self.repeats >= STOP_ATTEMPTS {

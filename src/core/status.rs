@@ -7,7 +7,7 @@ use super::Core;
 use crate::moment::Moment;
 use crate::provider::Provider;
 use crate::ranking::Why;
-use crate::settings::UplinkSource;
+use crate::settings::{Failback, UplinkSource};
 use crate::status::{History, HistoryEntry, ProviderStatus, Status};
 use crate::uplink::table_of;
 
@@ -31,7 +31,7 @@ impl Core {
             uptime: now.since(self.started).as_secs(),
             active: active.map(|provider| provider.settings.name.clone()),
             active_since: active.map(|_| now.since(self.active_since).as_secs()),
-            unverified: self.ranking.why == Why::LastResort && active.is_some_and(|it| !it.is_reliable()),
+            unverified: active.is_some() && !self.any_reliable(),
             warnings: self.warnings(pin.as_deref()),
             pin,
             pin_source,
@@ -72,10 +72,11 @@ impl Core {
         let active = self.active == Some(provider.id);
         let text = |address: IpAddr| address.to_string();
         let waits = provider.failback_at().filter(|at| *at > now && !active && provider.is_reliable());
+        let takes_over = self.ranking.why == Why::Stays && self.settings.failback == Failback::Auto;
         let better = self
             .active
             .and_then(|id| self.by_id(id))
-            .is_some_and(|it| it.settings.priority > provider.settings.priority);
+            .is_some_and(|it| takes_over && it.settings.priority > provider.settings.priority);
         ProviderStatus {
             name: provider.settings.name.clone(),
             description: provider.settings.description.clone(),

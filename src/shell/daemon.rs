@@ -159,6 +159,10 @@ impl Daemon {
                     for Received { provider, source, message, at } in received.drain(..) {
                         self.feed(Event::Icmp { provider, source, message, at }).await;
                     }
+                    // A flood of messages must not keep the deadlines waiting.
+                    if self.core.next_wakeup().is_some_and(|at| at <= clock::now()) {
+                        self.feed(Event::Wakeup).await;
+                    }
                 }
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop).await,
@@ -168,12 +172,13 @@ impl Daemon {
                         table::render(&status, 80, false).lines().for_each(|line| log::info!("{line}"));
                     }
                 },
+                () = sleep => self.feed(Event::Wakeup).await,
+                // Behind the deadlines: a flood of calls must not delay a probe.
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
                 },
-                () = sleep => self.feed(Event::Wakeup).await,
                 () = std::future::ready(()), if just_read => {}
             }
             just_read = false;

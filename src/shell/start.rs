@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use failoverd::settings::{LogLevel, describe};
 
-use super::cli::{Exit, RunOptions, complain_raw, print};
+use super::cli::{Exit, RunOptions, complain, complain_raw, print};
 use super::daemon::{self, Daemon, Places};
 use super::instance::{self, Instance, missing_privileges};
 use super::logging::{self, Destination};
@@ -20,18 +20,12 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
     let settings = match config::load(&options.config) {
         Ok(settings) => settings,
         Err(problems) => {
-            for problem in problems {
-                // Both: the person at the terminal, and whoever reads the log of a service that does not start.
-                if !options.foreground {
-                    complain_raw(&problem);
-                }
-                log::error!("{problem}");
-            }
+            refuse(&problems, destination, complain_raw);
             return Exit::Usage;
         }
     };
     logging::set_level(settings.log_level);
-    alone_in_runtime(async |mut kernel| {
+    alone_in_runtime(destination, async |mut kernel| {
         let missing = missing_privileges(&mut kernel).await;
         if !missing.is_empty() {
             return Err(missing);
@@ -52,7 +46,7 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
 /// Takes everything of ours out of the kernel; for when a daemon was killed and will not be started again.
 pub(crate) fn cleanup() -> Exit {
     logging::start(Destination::Stderr, LogLevel::Warning);
-    alone_in_runtime(async |mut kernel| {
+    alone_in_runtime(Destination::Stderr, async |mut kernel| {
         match daemon::clean_up(&mut kernel, Path::new(state::PATH)).await {
             Ok(0) => print("nothing of failoverd is in the kernel\n"),
             Ok(made) => print(&format!("{made} changes undone: the kernel is as it was before failoverd\n")),
@@ -78,7 +72,7 @@ pub(crate) fn validate(file: &Path) -> Exit {
 }
 
 /// Runs `work` as the only failoverd of this network namespace, with a netlink connection. Its problems are told, one line each.
-fn alone_in_runtime(work: impl AsyncFnOnce(Kernel) -> Result<(), Vec<String>>) -> Exit {
+fn alone_in_runtime(destination: Destination, work: impl AsyncFnOnce(Kernel) -> Result<(), Vec<String>>) -> Exit {
     let outcome = instance::acquire().map_err(|error| vec![error.to_string()]).and_then(|instance: Instance| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| vec![format!("cannot start the event loop: {error}")])?;
@@ -92,8 +86,18 @@ fn alone_in_runtime(work: impl AsyncFnOnce(Kernel) -> Result<(), Vec<String>>) -
     match outcome {
         Ok(()) => Exit::Fine,
         Err(problems) => {
-            problems.iter().for_each(|problem| log::error!("{problem}"));
+            refuse(&problems, destination, complain);
             Exit::NotFine
         }
+    }
+}
+
+/// Says why it cannot go on. Both to the person at the terminal, and to whoever reads the log of a service that does not start.
+fn refuse(problems: &[String], log: Destination, complain: fn(&str)) {
+    for problem in problems {
+        if log != Destination::Stderr {
+            complain(problem);
+        }
+        log::error!("{problem}");
     }
 }

@@ -82,3 +82,19 @@ fn what_the_kernel_never_takes_does_not_delay_a_switch() {
     assert!(outage <= ms(1600), "{outage:?}");
     assert!(matches!(&world.changes.last().unwrap().1[0], RouteChange::Write(route) if route.metric == Metric(2)));
 }
+
+#[test]
+fn what_the_kernel_never_takes_does_not_delay_a_providers_return() {
+    let mut world = healthy(3, Config::count(3), 1);
+    world.faults.no_rules = true;
+    world.disturb(|kernel| kernel.rules.retain(|rule| rule.device.as_deref() != Some("wan1")));
+    world.disturb(|kernel| kernel.set_carrier("wan2", false));
+    for pause in 60..70 {
+        world.pass(secs(pause));
+        assert_eq!(world.state_of("c"), "no_carrier");
+        world.disturb(|kernel| kernel.set_carrier("wan2", true));
+        let proof = world.pass_until(secs(20), |world| world.state_of("c") == "online");
+        assert!(proof < secs(1), "{proof:?}");
+        world.disturb(|kernel| kernel.set_carrier("wan2", false));
+    }
+}

@@ -1,6 +1,7 @@
 //! Lines that die, loudly or silently, and lines that only seem to.
 
-use failoverd::kernel::{Metric, RouteChange};
+use failoverd::event::Event;
+use failoverd::kernel::{IfIndex, LookupQuestion, Metric, RouteChange};
 
 use super::healthy;
 use super::model::{Config, config, ms, secs};
@@ -181,4 +182,20 @@ fn answers_that_prove_nothing() {
         let want = if wrong == 2 { "says host unreachable (9 of 9 probes)" } else { "lost 9 of 9 probes" };
         assert!(reason.contains(want), "{wrong}: {reason}");
     }
+}
+
+#[test]
+fn answers_that_waited_while_the_kernel_was_read_are_heard_before_a_verdict() {
+    let mut world = healthy(2, Config::count(2).check(|it| it.attempts = 0), 1);
+    let (probes, start) = (world.probes, world.now);
+    world.pass_until(secs(2), |world| world.probes > probes);
+    let devices = [10, 11].map(IfIndex);
+    let questions = devices.map(|device| config::TARGETS.map(|target| LookupQuestion { device, target })).concat();
+    // The answer is there after 20 ms, but the loop is busy for longer than `timeout`, and its first word is the snapshot.
+    world.now = world.now + ms(2100);
+    let snapshot = world.kernel.snapshot(&questions);
+    world.feed(Event::Kernel { snapshot, after: u64::MAX, applied: vec![] });
+    world.pass(secs(2));
+    assert_eq!(world.said_since(start), Vec::<String>::new());
+    assert_eq!(world.state_of("a"), "online");
 }

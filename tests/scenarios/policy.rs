@@ -2,10 +2,10 @@
 
 use failoverd::event::Event;
 use failoverd::notice::Level;
-use failoverd::settings::{Failback, LastResort};
+use failoverd::settings::{Failback, GatewaySetting, LastResort, UplinkSource};
 
 use super::healthy;
-use super::model::{Config, World, ms, secs};
+use super::model::{Config, World, config, ms, secs};
 
 #[test]
 fn manual_failback_waits_for_a_person() {
@@ -13,6 +13,9 @@ fn manual_failback_waits_for_a_person() {
     world.line("wan0").silent = true;
     world.pass(secs(5));
     world.line("wan0").silent = false;
+    world.pass(secs(20));
+    let status = world.core().status(world.now);
+    assert!(status.providers.iter().all(|it| it.failback_in.is_none()), "nobody waits for a time: {status:?}");
     world.pass(secs(3600));
     assert_eq!((world.active().as_str(), world.state_of("a").as_str()), ("b", "online"));
     world.line("wan1").silent = true;
@@ -45,12 +48,25 @@ fn a_pin_is_followed_at_once_and_undone() {
     world.line("wan2").silent = true;
     world.pass(secs(10));
     assert_eq!(world.traffic(), "wan2", "whatever the checks say");
+    assert!(!world.core().status(world.now).unverified, "others are reliable");
     world.feed(Event::Pin("nobody".into()));
     assert_eq!(world.traffic(), "wan2");
     world.feed(Event::Unpin);
     assert_eq!(world.traffic(), "wan0", "the pinned one was dead: no failback_delay");
     let said = world.said_since(start);
     assert!(said.contains(&"pinned to c".to_owned()) && said.contains(&"unpinned".to_owned()), "{said:?}");
+}
+
+#[test]
+fn a_pin_does_not_hide_that_none_is_reliable() {
+    let mut world = healthy(2, Config::count(2), 1);
+    world.feed(Event::Pin("b".into()));
+    for name in ["wan0", "wan1"] {
+        world.line(name).silent = true;
+    }
+    world.pass(secs(20));
+    assert_eq!(world.active(), "b");
+    assert!(world.core().status(world.now).unverified);
 }
 
 #[test]
@@ -153,6 +169,30 @@ fn one_provider_and_back() {
     assert_eq!(world.state_of("b"), "online");
     world.line("wan0").silent = true;
     world.pass_until(secs(2), |world| world.traffic() == "wan1");
+}
+
+#[test]
+fn a_line_that_is_no_providers_any_more_gets_its_route_back() {
+    let on_wan2 = Config::count(2).with(|it| {
+        it.providers[0].source = UplinkSource::Device("wan2".into());
+        it.providers[0].gateway = GatewaySetting::Address(config::gateway(2));
+    });
+    let other_name = Config::count(3).with(|it| drop(it.providers.remove(0)));
+    for (reloaded, why) in [(on_wan2, "the provider moved to another device"), (other_name, "another took its number")]
+    {
+        let mut world = World::with_defaults(3, &[(0, 0)], 1);
+        world.start(Config::count(2).0);
+        world.pass(secs(1));
+        let defaults = |world: &World| -> Vec<(u32, u32)> {
+            world.kernel.defaults().map(|it| (it.device.unwrap().0, it.metric.0)).collect()
+        };
+        assert_eq!(defaults(&world), [(10, 2), (11, 3), (10, 1_001_000_000)]);
+        world.feed(Event::Reload(Box::new(reloaded.0)));
+        world.pass(secs(1));
+        assert_eq!(defaults(&world)[0], (10, 0), "{why}");
+        assert!(world.state.moved.is_empty(), "{why}");
+        assert_eq!(world.core().status(world.now).overridden_by, ["default via 10.0.0.1 dev wan0 metric 0"], "{why}");
+    }
 }
 
 #[test]

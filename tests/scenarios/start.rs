@@ -107,9 +107,11 @@ fn stop_is_a_start_undone() {
         world.start(Config::count(2).0);
         world.pass(secs(10));
         assert_ne!(world.kernel, initial);
+        let stop = world.now;
         world.feed(Event::Stop);
         world.pass(secs(1));
         assert!(world.stopped);
+        assert!(world.said_since(stop).is_empty(), "a stop is no switch: {:?}", world.said_since(stop));
         assert_eq!(world.kernel, initial, "{metrics:?}");
         assert!(world.state.sysctls.is_empty() && world.state.moved.is_empty(), "nothing is left to undo");
     }
