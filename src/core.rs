@@ -32,6 +32,8 @@ pub struct Core {
     random: Random,
     started: Moment,
     stopping: bool,
+    /// Then it ends, whatever could not be undone.
+    stop_by: Moment,
     config_errors: Vec<String>,
 
     /// The last state of the kernel, and when it was read.
@@ -85,6 +87,7 @@ impl Core {
             random,
             started: now,
             stopping: false,
+            stop_by: now,
             config_errors: vec![],
             snapshot: None,
             read_at: now,
@@ -133,7 +136,7 @@ impl Core {
                 let asked = |provider: &&mut Provider| all || Some(&provider.settings.name) == name.as_ref();
                 self.providers.iter_mut().filter(asked).for_each(|provider| provider.check_now = true);
             }
-            Event::Stop => self.stop(&mut out),
+            Event::Stop => self.stop(now, &mut out),
             Event::Wakeup => {}
         }
         if all_heard {
@@ -152,11 +155,18 @@ impl Core {
         });
         let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
-        checks.chain(self.ranking.next).chain(refresh).chain(retry).min()
+        let stop = self.stopping.then_some(self.stop_by);
+        checks.chain(self.ranking.next).chain(refresh).chain(retry).chain(stop).min()
     }
 
     /// Everything that follows from what is known now.
     fn advance(&mut self, now: Moment, out: &mut Vec<Action>) {
+        if self.stopping && now >= self.stop_by {
+            let text = "not everything could be undone in time; 'failoverd cleanup' tries again";
+            out.push(log(Level::Error, None, text.to_owned()));
+            out.push(Action::Stopped);
+            return;
+        }
         if self.snapshot.is_none() {
             if !self.awaiting || now.since(self.read_at) >= kernel::ANSWER_TIMEOUT {
                 self.send_changes(now, vec![], out);
@@ -417,7 +427,10 @@ impl Core {
         self.config_errors = problems;
     }
 
-    fn stop(&mut self, out: &mut Vec<Action>) {
+    fn stop(&mut self, now: Moment, out: &mut Vec<Action>) {
+        if !self.stopping {
+            self.stop_by = now + kernel::STOP_PATIENCE;
+        }
         self.stopping = true;
         self.dirty = true;
         self.retry_at = None;

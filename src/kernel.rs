@@ -129,8 +129,6 @@ pub struct Address {
     pub prefix: u8,
     /// `RT_SCOPE_*`.
     pub scope: u8,
-    /// `IFA_F_SECONDARY`.
-    pub secondary: bool,
 }
 
 impl Address {

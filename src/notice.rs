@@ -52,8 +52,6 @@ pub enum NoticeAction {
     Online,
     /// A provider is unreliable, or has no link, address or gateway.
     Offline,
-    /// A provider is reliable but bad.
-    Degraded,
     /// The pin was set or taken away.
     Pinned,
     /// A configuration was refused.
@@ -77,7 +75,6 @@ impl fmt::Display for Notice {
             }
             Some(NoticeAction::Online) => write!(f, "{provider} online").and_then(|()| because(f)),
             Some(NoticeAction::Offline) => write!(f, "{provider} offline").and_then(|()| because(f)),
-            Some(NoticeAction::Degraded) => write!(f, "{provider} degraded").and_then(|()| because(f)),
             Some(NoticeAction::Pinned) => match &self.provider {
                 Some(provider) => write!(f, "pinned to {provider}").and_then(|()| because(f)),
                 None => write!(f, "unpinned").and_then(|()| because(f)),

@@ -3,7 +3,7 @@
 //! `core` tells it when to begin a check and what came in; it answers with [`Step`]s. A finished [`Check`] goes to `reliability`.
 //!
 //! An unanswered probe is only a suspicion: a burst to the other targets follows, and when that is unanswered too, what the
-//! line received meanwhile tells a dead line from a slow one (design: "Checks and verdicts").
+//! line received meanwhile tells a dead line from a slow one.
 
 mod run;
 mod window;
@@ -24,7 +24,7 @@ use run::{Phase, Run};
 /// Fewer packets than this since the suspicion began, and the line is dead rather than slow.
 const ALIVE_PACKETS: u32 = 5;
 
-/// The count of received packets is not waited for longer than this.
+/// The count of received packets may take this long, even where `timeout` is over before.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What a [`Prober`] wants done.

@@ -26,7 +26,7 @@ const MAX_DELAY_FACTOR: u32 = 10;
 /// The interval of checks while a provider has to prove itself, unless its `interval` is shorter.
 const PROOF_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A provider's state, in the words of design section 1.
+/// A provider's state, in the words of the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProviderState {
     /// No device, address, gateway, or no way to its targets.

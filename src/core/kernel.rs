@@ -29,8 +29,8 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const ORDINARY_ROUNDS: u32 = 10;
 /// That second.
 const ROUNDS_WITHIN: Duration = Duration::from_secs(1);
-/// When stopping, a change that did not take effect so often is given up.
-const STOP_ATTEMPTS: u32 = 5;
+/// When stopping, what could not be undone in this time is given up: procd kills after 5 s.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Core {
     pub(super) fn kernel_read(
@@ -46,7 +46,7 @@ impl Core {
                 Outcome::Done => {}
                 Outcome::Refused(cause) => self.refused(&change, &cause, out),
                 // What is ours comes back by the plan.
-                Outcome::DeletedOther(route) if route.is_ours() => {}
+                Outcome::DeletedOther(route) if route.is_ours() || self.put_back.contains(&route) => {}
                 Outcome::DeletedOther(route) => self.put_back.push(*route),
             }
         }
@@ -155,12 +155,6 @@ impl Core {
                     }
                     let pause = FIRST_RETRY.saturating_mul(1 << self.repeats.min(16)).min(LAST_RETRY);
                     self.retry_at = Some(now + pause);
-                    if self.stopping && self.repeats >= STOP_ATTEMPTS {
-                        let text =
-                            format!("{} changes could not be undone; 'failoverd cleanup' tries again", changes.len());
-                        out.push(log(Level::Error, None, text));
-                        out.push(Action::Stopped);
-                    }
                     return paths_changed;
                 }
             }

@@ -131,9 +131,12 @@ impl Core {
         self.by_name(name).is_some()
     }
 
-    /// The configured log level.
-    pub const fn settings(&self) -> &crate::settings::Settings {
-        &self.settings
+    /// The number of checks that each provider, or the named one, will have made when a check asked for now has ended: one that is
+    /// on its way does not count.
+    pub fn checks_after_next(&self, name: Option<&str>) -> Vec<(String, u64)> {
+        let asked = |it: &&Provider| name.is_none_or(|name| it.settings.name == name);
+        let after = |it: &Provider| it.checks + 1 + u64::from(it.prober.is_running());
+        self.providers.iter().filter(asked).map(|it| (it.settings.name.clone(), after(it))).collect()
     }
 }
 

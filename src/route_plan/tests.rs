@@ -54,7 +54,6 @@ fn fulfilled(wanted: &Wanted<'_>) -> Snapshot {
             peer: uplink.address,
             prefix: 24,
             scope: 0,
-            secondary: false,
         });
     }
     let mut ignored = vec![];

@@ -83,7 +83,7 @@ pub enum Kind {
 /// The bits a mark mask must have: one mark for each of [`MAX_PROVIDERS`], and zero for none.
 pub const MASK_BITS: u32 = 6;
 /// Provider ids go from 1 to this.
-pub const MAX_PROVIDERS: usize = 63;
+pub const MAX_PROVIDERS: usize = crate::provider::MAX_ID as usize;
 /// Rule priorities from `base_priority` on that are ours.
 pub const RULE_SPAN: u32 = 1000;
 /// The test types that there will be, the ones that exist first.

@@ -3,7 +3,6 @@
 //! `Moment`s count from boot (CLOCK_MONOTONIC), so they compare across threads and with what the kernel stamps on packets.
 
 #![allow(unsafe_code)]
-#![allow(clippy::disallowed_methods)]
 
 use std::mem::MaybeUninit;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

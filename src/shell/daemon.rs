@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use failoverd::core::Core;
-use failoverd::event::{Action, Event};
-use failoverd::kernel::{LookupQuestion, Outcome, RouteChange};
+use failoverd::event::{Action, Event, State};
+use failoverd::kernel::{Applied, LookupQuestion, Outcome, RouteChange};
 use failoverd::moment::Moment;
 use failoverd::notice::{Level, Notice};
-use failoverd::settings::Settings;
+use failoverd::settings::{LogLevel, Settings};
 use failoverd::table;
 use failoverd::ubus_call::{Call, UbusStatus};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use super::{clock, config, logging, state};
 
 /// The kernel's state is read at most this often when other programs change it all the time.
 const READ_PAUSE: Duration = Duration::from_millis(5);
-/// The pause after a failed reading of the kernel's state.
+/// The pause before a failed reading of the kernel's state is tried again.
 const READ_RETRY: Duration = Duration::from_millis(200);
 /// A call of `check` is answered after this time at the latest.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
@@ -46,6 +46,7 @@ pub(crate) struct Places {
 /// The daemon with all it holds.
 pub(crate) struct Daemon {
     places: Places,
+    log_level: LogLevel,
     core: Core,
     kernel: Kernel,
     probers: Probers,
@@ -54,8 +55,10 @@ pub(crate) struct Daemon {
     lookups: Vec<LookupQuestion>,
     sequence: u64,
     read_at: Moment,
-    /// Received packets tell nothing: hardware forwards some past the kernel.
-    hardware_offload: bool,
+    /// The last reading failed: when to try again, and what became of the changes before it.
+    unread: Option<(Moment, Vec<Applied>)>,
+    /// A state that could not be written.
+    unsaved: Option<State>,
     checks: Vec<WaitingCheck>,
     stopped: bool,
 }
@@ -64,8 +67,8 @@ pub(crate) struct Daemon {
 struct WaitingCheck {
     reply_to: ReplyTo,
     provider: Option<String>,
-    /// Each provider with the number of its checks when the call came.
-    before: Vec<(String, u64)>,
+    /// Each provider with the number of checks it will have made when the one asked for has ended.
+    wanted: Vec<(String, u64)>,
     until: Moment,
 }
 
@@ -115,6 +118,7 @@ impl Daemon {
         // The hasher's keys are the operating system's random numbers; a cookie needs no better.
         let seed = std::collections::hash_map::RandomState::new().build_hasher().finish() ^ now.as_nanos();
         Self {
+            log_level: settings.log_level,
             core: Core::new(now, settings, state, seed),
             kernel,
             probers: Probers::default(),
@@ -123,7 +127,8 @@ impl Daemon {
             lookups: vec![],
             sequence: 0,
             read_at: now,
-            hardware_offload: config::hardware_offload(&places.config),
+            unread: None,
+            unsaved: None,
             checks: vec![],
             stopped: false,
             places,
@@ -140,7 +145,8 @@ impl Daemon {
         while !self.stopped {
             let now = clock::now();
             let waiting = self.checks.iter().map(|check| check.until).min();
-            let deadline = self.core.next_wakeup().into_iter().chain(waiting).min();
+            let unread = self.unread.as_ref().map(|(at, _)| *at);
+            let deadline = self.core.next_wakeup().into_iter().chain(waiting).chain(unread).min();
             let sleep =
                 tokio::time::sleep_until(clock::instant(now, deadline.unwrap_or(now + Duration::from_secs(3600))));
             // The kernel's changes come first: an answer counts only in the light of the routes it came by. After each reading the
@@ -151,8 +157,7 @@ impl Daemon {
                     just_read = true;
                     let pause = READ_PAUSE.saturating_sub(clock::now().since(self.read_at));
                     tokio::time::sleep(pause).await;
-                    let event = self.read_kernel(vec![]).await;
-                    self.feed(event).await;
+                    self.read_and_feed().await;
                     continue;
                 }
                 () = self.probers.received(&mut received) => {
@@ -167,12 +172,14 @@ impl Daemon {
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop).await,
                     Caught::Reload => drop(self.reload().await),
-                    Caught::Status => {
-                        let status = self.core.status(clock::now());
-                        table::render(&status, 80, false).lines().for_each(|line| log::info!("{line}"));
-                    }
+                    Caught::Status => self.log_status(),
                 },
-                () = sleep => self.feed(Event::Wakeup).await,
+                () = sleep => {
+                    if self.unread.as_ref().is_some_and(|(at, _)| *at <= clock::now()) {
+                        self.read_and_feed().await;
+                    }
+                    self.feed(Event::Wakeup).await;
+                }
                 // Behind the deadlines: a flood of calls must not delay a probe.
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
@@ -206,7 +213,8 @@ impl Daemon {
                 return Some(Event::ProbeRefused { provider, token, cause });
             }
             Action::CloseProber(provider) => self.probers.close(provider),
-            Action::WatchReceived { .. } if self.hardware_offload => {}
+            // Hardware forwards some packets past the kernel: then a count would tell nothing.
+            Action::WatchReceived { .. } if config::hardware_offload(&self.places.config) => {}
             Action::WatchReceived { provider, device, network } => {
                 if let Err(cause) = self.counters.watch(provider, device, network) {
                     log::debug!("{cause}");
@@ -219,13 +227,9 @@ impl Daemon {
             Action::Change { sequence, changes, lookups } => {
                 self.sequence = sequence;
                 self.lookups = lookups;
-                return Some(self.read_kernel(changes).await);
+                return self.change(changes).await;
             }
-            Action::Save(state) => {
-                if let Err(error) = state::save(&self.places.state, &state) {
-                    log::warn!("{error}");
-                }
-            }
+            Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,
         }
@@ -243,23 +247,57 @@ impl Daemon {
         self.bus.notify(notice);
     }
 
-    /// Makes the changes, then reads the kernel's state, as often as it takes.
-    async fn read_kernel(&mut self, changes: Vec<RouteChange>) -> Event {
-        let mut applied = Vec::with_capacity(changes.len());
+    /// Writes the state file; if that fails, again with the next reading of the kernel.
+    fn save(&mut self, state: State) {
+        if let Err(error) = state::save(&self.places.state, &state) {
+            let level = if self.unsaved.is_none() { log::Level::Warn } else { log::Level::Debug };
+            log::log!(level, "{error}");
+            self.unsaved = Some(state);
+        } else {
+            self.unsaved = None;
+        }
+    }
+
+    /// Whoever sends the signal wants to see it, however little is logged otherwise.
+    fn log_status(&self) {
+        logging::set_level(LogLevel::Info);
+        let status = self.core.status(clock::now());
+        table::render(&status, 80, false).lines().for_each(|line| log::info!("{line}"));
+        logging::set_level(self.log_level);
+    }
+
+    /// Makes the changes, then reads the kernel's state.
+    async fn change(&mut self, changes: Vec<RouteChange>) -> Option<Event> {
+        let mut applied = self.unread.take().map(|(_, applied)| applied).unwrap_or_default();
         for change in changes {
             log::debug!("{change:?}");
             let outcome = self.kernel.apply(&change).await;
             applied.push((change, outcome));
         }
-        loop {
-            match self.kernel.snapshot(&self.lookups).await {
-                Ok(snapshot) => {
-                    self.read_at = clock::now();
-                    return Event::Kernel { snapshot, after: self.sequence, applied };
-                }
-                Err(error) => log::warn!("{error}; trying again"),
+        self.read_kernel(applied).await
+    }
+
+    async fn read_and_feed(&mut self) {
+        if let Some(event) = self.change(vec![]).await {
+            self.feed(event).await;
+        }
+    }
+
+    /// Reads the kernel's state. A failure is tried again a little later; probes and calls go on meanwhile.
+    async fn read_kernel(&mut self, applied: Vec<Applied>) -> Option<Event> {
+        if let Some(state) = self.unsaved.clone() {
+            self.save(state);
+        }
+        match self.kernel.snapshot(&self.lookups).await {
+            Ok(snapshot) => {
+                self.read_at = clock::now();
+                Some(Event::Kernel { snapshot, after: self.sequence, applied })
             }
-            tokio::time::sleep(READ_RETRY).await;
+            Err(error) => {
+                log::warn!("{error}; trying again");
+                self.unread = Some((clock::now() + READ_RETRY, applied));
+                None
+            }
         }
     }
 
@@ -267,8 +305,8 @@ impl Daemon {
     async fn reload(&mut self) -> Result<(), Vec<String>> {
         match config::load(&self.places.config) {
             Ok(settings) => {
+                self.log_level = settings.log_level;
                 logging::set_level(settings.log_level);
-                self.hardware_offload = config::hardware_offload(&self.places.config);
                 self.feed(Event::Reload(Box::new(settings))).await;
                 Ok(())
             }
@@ -317,15 +355,9 @@ impl Daemon {
     }
 
     async fn check(&mut self, provider: Option<String>, reply_to: ReplyTo) {
-        let status = self.core.status(clock::now());
-        let before = status
-            .providers
-            .into_iter()
-            .filter(|it| provider.as_ref().is_none_or(|name| *name == it.name))
-            .map(|it| (it.name, it.checks))
-            .collect();
+        let wanted = self.core.checks_after_next(provider.as_deref());
         let until = clock::now() + CHECK_PATIENCE;
-        self.checks.push(WaitingCheck { reply_to, provider: provider.clone(), before, until });
+        self.checks.push(WaitingCheck { reply_to, provider: provider.clone(), wanted, until });
         self.feed(Event::CheckNow(provider)).await;
     }
 
@@ -338,10 +370,10 @@ impl Daemon {
         let status = self.core.status(now);
         let done = |check: &WaitingCheck| {
             check.until <= now
-                || check.before.iter().all(|(name, before)| {
+                || check.wanted.iter().all(|(name, wanted)| {
                     let provider = status.providers.iter().find(|provider| provider.name == *name);
                     provider.is_none_or(|it| {
-                        it.checks > *before
+                        it.checks >= *wanted
                             || !matches!(it.state.as_str(), "checking" | "online" | "degraded" | "offline")
                     })
                 })

@@ -3,8 +3,6 @@
 //! The crate `syslog` formats; its own writers block when logd does not read and never come back after it was restarted, so the writer
 //! is ours: it never waits, opens its socket again, and counts what it had to throw away.
 
-#![allow(clippy::disallowed_methods)]
-
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;

@@ -2,10 +2,9 @@
 //!
 //! The event loop hands `Action::Probe` to [`Probers::send`] and waits in [`Probers::received`] for all sockets at once. The kernel
 //! filters (echo replies and unreachables only) and stamps what comes in, so that a busy loop does not lengthen round trips.
-//! Why this is not surge-ping: it does not build for 32-bit MIPS (facts.md, section 4).
+//! Why this is not surge-ping: it does not build for 32-bit MIPS.
 
 #![allow(unsafe_code)]
-#![allow(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,11 +1,10 @@
 //! How much a provider's line receives from beyond its own network: the evidence that tells a slow line from a dead one.
 //!
-//! A packet socket whose BPF filter takes only what counts (design.md, section 5) is opened at a suspicion. Packets are never read: the
+//! A packet socket whose BPF filter takes only what counts is opened at a suspicion. Packets are never read: the
 //! kernel's own statistics count them, the dropped ones too. Closing such a socket blocks for about 16 ms (the kernel waits for every
 //! CPU to let go of it), so that happens on a thread that is started for the first of them and then sleeps.
 
 #![allow(unsafe_code)]
-#![allow(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 use std::io;

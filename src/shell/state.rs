@@ -2,8 +2,6 @@
 //!
 //! It is replaced in one step, so that a crash leaves the old one or the new one, and never half of either.
 
-#![allow(clippy::disallowed_methods)]
-
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};

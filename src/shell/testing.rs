@@ -3,7 +3,6 @@
 //! For an ordinary user the lab, linked in, has put the process into a user namespace before `main`.
 
 #![allow(unsafe_code)]
-#![allow(clippy::disallowed_methods)]
 
 use std::process::Command;
 use std::sync::mpsc::{Sender, channel};

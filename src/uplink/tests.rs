@@ -55,14 +55,7 @@ fn snapshot(addresses: &[&str]) -> Snapshot {
     let address = |text: &&str| {
         let (rest, prefix) = text.split_once('/').unwrap();
         let (local, peer) = rest.split_once(" peer ").unwrap_or((rest, rest));
-        Address {
-            device: DEVICE,
-            address: ip(local),
-            peer: ip(peer),
-            prefix: prefix.parse().unwrap(),
-            scope: 0,
-            secondary: false,
-        }
+        Address { device: DEVICE, address: ip(local), peer: ip(peer), prefix: prefix.parse().unwrap(), scope: 0 }
     };
     Snapshot {
         links: vec![link(IfIndex(1), "lo"), link(DEVICE, "wan0")],

@@ -106,7 +106,7 @@ impl Kernel {
 
     pub fn add_peer(&mut self, name: &str, address: IpAddr, peer: IpAddr, prefix: u8) {
         let device = self.link(name).index;
-        let address = Address { device, address, peer, prefix, scope: 0, secondary: false };
+        let address = Address { device, address, peer, prefix, scope: 0 };
         self.addresses.push(address.clone());
         if self.link(name).up {
             self.connect(&address);

@@ -1,5 +1,5 @@
 //! Which way a packet goes in the model kernel: rules, tables, dead next hops, and the on-link answer where there is no route
-//! (facts.md: "a bound socket without a route does not fail").
+//! (a bound socket without a route does not fail).
 
 use std::net::IpAddr;
 

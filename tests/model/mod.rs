@@ -1,4 +1,4 @@
-//! A model of the world around the core, in virtual time: a kernel with Linux's routing semantics (facts.md, section 1), lines that
+//! A model of the world around the core, in virtual time: a kernel with Linux's routing semantics, lines that
 //! answer probes or do not, and a decoder from bytes to events for fuzzing. Included by path in every test crate that needs it.
 
 #![allow(

@@ -1,6 +1,5 @@
 //! How the daemon refuses to start, and what `validate` says: one clear line for each reason, and the right exit code.
 
-
 use lab::{Capability, Finished, LabConfig, SpawnOptions};
 
 use crate::world::{SOON, World};

@@ -2,8 +2,6 @@
 //!
 //! Called by `main`; asks the daemon through `ubus::client`, prints what the library's `table` makes of the answer.
 
-#![allow(clippy::disallowed_methods)]
-
 mod args;
 mod ask;
 #[cfg(test)]

@@ -35,11 +35,9 @@ const SKIP_STATISTICS: u32 = 8;
 const UP: u32 = 1;
 const POINT_TO_POINT: u32 = 0x10;
 
-// Attributes of addresses (`IFA_*` of linux/if_addr.h), and a flag.
+// Attributes of addresses (`IFA_*` of linux/if_addr.h).
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
-const IFA_FLAGS: u16 = 8;
-const SECONDARY: u32 = 1;
 
 // `NETCONFA_*` of linux/netconf.h.
 const NETCONF_IFINDEX: u16 = 1;
@@ -155,14 +153,12 @@ pub(super) fn address_request() -> Vec<u8> {
 
 /// Reads an RTM_NEWADDR (`struct ifaddrmsg`: family, prefix, flags, scope, index).
 pub(super) fn parse_address(body: &[u8]) -> Result<Address, Malformed> {
-    let ([_, prefix, flags, scope, i0, i1, i2, i3], attributes) = split(body)?;
-    let mut flags = u32::from(flags);
+    let ([_, prefix, _, scope, i0, i1, i2, i3], attributes) = split(body)?;
     let (mut local, mut peer) = (None, None);
     for attribute in attributes {
         match attribute.id() {
             IFA_LOCAL => local = Some(attribute.address()?),
             IFA_ADDRESS => peer = Some(attribute.address()?),
-            IFA_FLAGS => flags = attribute.u32()?,
             _ => {}
         }
     }
@@ -173,7 +169,6 @@ pub(super) fn parse_address(body: &[u8]) -> Result<Address, Malformed> {
         peer: peer.unwrap_or(address),
         prefix,
         scope,
-        secondary: flags & SECONDARY != 0,
     })
 }
 

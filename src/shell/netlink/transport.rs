@@ -1,7 +1,7 @@
 //! Requests to the kernel over rtnetlink's connection: one at a time, each answered, refused, or given up after two seconds.
 //!
 //! Messages travel as bytes. rtnetlink's own message types drop a message that they cannot decode and only log it, so that a dump
-//! with a hole in it looks whole; they write some attributes differently from what was read, and skip zeros (facts.md, section 4).
+//! with a hole in it looks whole; they write some attributes differently from what was read, and skip zeros.
 
 use std::io;
 use std::num::NonZeroI32;

@@ -131,14 +131,17 @@ fn matter(datagram: &[u8], own_port: u32) -> bool {
     false
 }
 
+/// `RT_TABLE_COMPAT` of linux/rtnetlink.h: what the header says of every table above 255.
+const ABOVE_255: u8 = 252;
+
 /// `RTM_*` of linux/rtnetlink.h. A type nobody expected matters: it is rare, and a snapshot is cheap.
 fn message_matters(kind: u16, body: &[u8]) -> bool {
     match (kind, body) {
         // Devices. Bridges report their ports by the same message in a family of their own.
         (16 | 17, [family, ..]) => *family == 0,
-        // Routes: whatever is in main can decide a look-up; elsewhere only ours.
+        // Routes: whatever is in main or a provider's table can decide a look-up; elsewhere only ours.
         (24 | 25, [family, _, _, _, table, protocol, ..]) => {
-            *family == INET && (*table == super::MAIN || *protocol == PROTOCOL)
+            *family == INET && (matches!(*table, super::MAIN | ABOVE_255) || *protocol == PROTOCOL)
         }
         _ => true,
     }
@@ -165,7 +168,15 @@ mod tests {
             (24, 0, [2, 0, 0, 0, 254, 3, 0, 0], true, "a route in main"),
             (24, 0, [2, 32, 0, 0, 255, 2, 0, 0], false, "a route in local: addresses tell as much"),
             (25, 0, [2, 0, 0, 0, 252, 102, 0, 0], true, "a route of ours in a table of ours"),
-            (25, 0, [2, 0, 0, 0, 252, 3, 0, 0], false, "somebody else's route in somebody else's table"),
+            (
+                25,
+                0,
+                [2, 0, 0, 0, 252, 3, 0, 0],
+                true,
+                "somebody else's route in a table above 255: it may be a provider's",
+            ),
+            (25, 0, [2, 0, 0, 0, 100, 3, 0, 0], false, "somebody else's route in somebody else's table"),
+            (25, 0, [2, 0, 0, 0, 100, 102, 0, 0], true, "a route of ours, wherever"),
             (25, 42, [2, 0, 0, 0, 252, 102, 0, 0], false, "what we did ourselves"),
             (32, 0, [2, 0, 0, 0, 0, 0, 0, 0], true, "a rule"),
         ] {

@@ -3,8 +3,6 @@
 //! The event loop drives it by [`Bus::next`] and answers by [`Bus::reply`]; nothing here ever makes it wait, whatever ubusd
 //! does. What the calls and values look like is in the library (`ubus_call`, `ubus_value`, `ubus_frame`).
 
-#![allow(clippy::disallowed_methods)]
-
 pub(crate) mod client;
 mod link;
 mod queue;
@@ -208,6 +206,9 @@ impl Bus {
 
     /// Sends a notice that has an action, as notification to the object's subscribers and as event. Never waits.
     pub(crate) fn notify(&mut self, notice: &Notice) {
+        if notice.action.is_none() {
+            return;
+        }
         let Ok(Value::Object(members)) = serde_json::to_value(notice) else { return };
         let Some(action) = members.get("action").and_then(Value::as_str).map(str::to_owned) else { return };
         let event = Map::from_iter([

@@ -1,7 +1,5 @@
 //! The netlink layer against the real kernel, in namespaces of its own; `ip` is the second opinion.
 
-#![allow(clippy::disallowed_methods)]
-
 mod change;
 mod read;
 mod watch;
