@@ -2,24 +2,20 @@
 //!
 //! The shell feeds facts and carries out wishes; every decision is taken in the steps called from here.
 
+mod checks;
+mod choice;
 mod kernel;
 mod reload;
 mod status;
 mod words;
 
-use std::net::IpAddr;
-
-use crate::event::{Action, Event, ProbeToken, ProviderId, State};
-use crate::icmp::Icmp;
+use crate::event::{Action, Event, ProviderId, State};
 use crate::kernel::{LookupQuestion, Metric, Route, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::notice::{Level, Notice, NoticeAction};
-use crate::probe::Step;
-use crate::provider::{Path, Provider, ProviderState, assign_ids};
+use crate::provider::{Provider, assign_ids};
 use crate::random::Random;
-use crate::ranking::{Candidate, Policy, Ranking, Why, rank};
-use crate::reason::Refusal;
-use crate::reliability::Check;
+use crate::ranking::Ranking;
 use crate::settings::Settings;
 
 /// Everything failoverd knows and decides.
@@ -209,212 +205,6 @@ impl Core {
         self.providers.iter().find(|provider| provider.settings.name == name)
     }
 
-    fn icmp(&mut self, now: Moment, id: ProviderId, source: IpAddr, message: Icmp, at: Moment, out: &mut Vec<Action>) {
-        self.with_prober(id, now, out, |provider, _, steps| match message {
-            Icmp::EchoReply { id, sequence, cookie } => {
-                provider.prober.answered(at, source, ProbeToken { id, sequence, cookie }, steps);
-            }
-            Icmp::Unreachable { code, id, sequence, target } => {
-                let cause = Refusal::Unreachable { code, from: source };
-                provider.prober.refused(now, id, sequence, Some(target), &cause, steps);
-            }
-        });
-    }
-
-    fn probe_refused(&mut self, now: Moment, id: ProviderId, token: ProbeToken, cause: String, out: &mut Vec<Action>) {
-        let cause = Refusal::NotSent(cause);
-        self.with_prober(id, now, out, |provider, _, steps| {
-            provider.prober.refused(now, token.id, token.sequence, None, &cause, steps);
-        });
-    }
-
-    /// Lets `act` work on the provider `id` and carries out the steps it wants. Nothing for one that does not exist or take part.
-    fn with_prober(
-        &mut self,
-        id: ProviderId,
-        now: Moment,
-        out: &mut Vec<Action>,
-        act: impl FnOnce(&mut Provider, &mut Random, &mut Vec<Step>),
-    ) {
-        let Some(index) = self.providers.iter().position(|provider| provider.id == id && self.takes_part(provider))
-        else {
-            return;
-        };
-        self.with_index(index, now, out, act);
-    }
-
-    fn with_index(
-        &mut self,
-        index: usize,
-        now: Moment,
-        out: &mut Vec<Action>,
-        act: impl FnOnce(&mut Provider, &mut Random, &mut Vec<Step>),
-    ) {
-        let Some(provider) = self.providers.get_mut(index) else { return };
-        let mut steps = Vec::new();
-        act(provider, &mut self.random, &mut steps);
-        for step in steps {
-            let uplink = provider.uplink.as_ref().ok();
-            match (step, uplink) {
-                (Step::Send(token, target), Some(uplink)) => {
-                    out.push(Action::Probe { provider: provider.id, device: uplink.device, token, target });
-                }
-                (Step::Watch, Some(uplink)) => out.push(Action::WatchReceived {
-                    provider: provider.id,
-                    device: uplink.device,
-                    network: uplink.network,
-                }),
-                (Step::Send(..) | Step::Watch, None) => {}
-                (Step::Count, _) => out.push(Action::CountReceived(provider.id)),
-                (Step::Unwatch, _) => out.push(Action::StopWatching(provider.id)),
-                (Step::Done(check), _) => record(provider, now, check, out),
-            }
-        }
-    }
-
-    fn tick(&mut self, index: usize, now: Moment, out: &mut Vec<Action>) {
-        let due = |provider: &Provider| provider.prober.deadline().is_some_and(|deadline| deadline <= now);
-        if self.providers.get(index).is_some_and(due) {
-            self.with_index(index, now, out, |provider, random, steps| provider.prober.tick(now, random, steps));
-        }
-    }
-
-    fn begin_checks(&mut self, now: Moment, out: &mut Vec<Action>) {
-        let any_reliable = self.any_reliable();
-        for index in 0..self.providers.len() {
-            let due = |provider: &Provider| {
-                let active = self.active == Some(provider.id);
-                self.takes_part(provider) && provider.next_begin(active, any_reliable).is_some_and(|at| at <= now)
-            };
-            if self.providers.get(index).is_some_and(due) {
-                self.with_index(index, now, out, |provider, random, steps| {
-                    provider.last_begin = Some(now);
-                    provider.check_now = false;
-                    let limits = provider.settings.check.clone();
-                    provider.prober.begin(now, &limits, random, steps);
-                });
-            }
-        }
-    }
-
-    /// Chooses the active provider and the order of the others.
-    fn rank(&mut self, now: Moment, out: &mut Vec<Action>) {
-        let members: Vec<&Provider> = self.enabled().collect();
-        let position = |wanted: &dyn Fn(&Provider) -> bool| members.iter().position(|provider| wanted(provider));
-        let pin_name = self.state.pin.as_ref().or(self.settings.pin.as_ref());
-        let pin = pin_name.and_then(|name| position(&|provider| provider.settings.name == *name));
-        let candidates: Vec<Candidate> = members
-            .iter()
-            .map(|provider| Candidate {
-                usable: provider.usable().is_some(),
-                reliable: provider.is_reliable(),
-                checking: provider.reliability.verdict().is_none() && !matches!(provider.path, Path::Blocked(_)),
-                priority: provider.settings.priority,
-                failback_at: provider.failback_at(),
-            })
-            .collect();
-        let active = self.active.and_then(|id| position(&|provider| provider.id == id));
-        let policy = Policy { failback: self.settings.failback, last_resort: self.settings.last_resort, pin };
-        let ranking = rank(now, &candidates, active, policy);
-        let chosen = ranking.active.and_then(|index| members.get(index)).map(|provider| provider.id);
-
-        let pin_usable = pin.is_some_and(|index| candidates.get(index).is_some_and(|it| it.usable));
-        let warn = pin_name.filter(|_| !pin_usable && !self.pin_warned && !members.is_empty()).cloned();
-        self.pin_warned = pin_name.is_some() && !pin_usable;
-        if let Some(name) = warn {
-            let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
-            out.push(log(Level::Warning, None, text));
-        }
-        // Reliability matters to the plan even where it changes no order: `from` rules depend on it.
-        let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
-        self.dirty |= ranking.order != self.ranking.order
-            || ranking.active != self.ranking.active
-            || (self.settings.source_rules && reliable != self.reliable);
-        self.reliable = reliable;
-        self.ranking = ranking;
-        if chosen != self.active {
-            self.switch_to(now, chosen, out);
-        }
-    }
-
-    fn switch_to(&mut self, now: Moment, to: Option<ProviderId>, out: &mut Vec<Action>) {
-        let name =
-            |id: Option<ProviderId>| id.and_then(|id| self.by_id(id)).map(|provider| provider.settings.name.clone());
-        let from = self.active.and_then(|id| self.by_id(id));
-        let lost = from.filter(|from| !from.is_reliable()).and_then(Provider::reason);
-        let reason = match (self.ranking.why, lost) {
-            (Why::Pinned, _) => Some("pinned".to_owned()),
-            (Why::LastResort, None) => Some("no provider is reliable".to_owned()),
-            (_, Some(reason)) => Some(match from {
-                Some(from) => format!("{}: {reason}", from.settings.name),
-                None => reason.to_string(),
-            }),
-            (Why::Best, None) => Some("the most preferred reliable provider that may take over".to_owned()),
-            (Why::Stays | Why::NoneUsable, None) => None,
-        };
-        let (from, to_name) = (name(self.active), name(to));
-        self.switches += u64::from(from.is_some() && to.is_some());
-        self.active = to;
-        self.active_since = now;
-        self.dirty = true;
-        let level = if to.is_some() { Level::Info } else { Level::Warning };
-        out.push(Action::Notice(Notice {
-            action: Some(NoticeAction::Switch),
-            provider: to_name.clone(),
-            from,
-            to: to_name,
-            reason,
-            level,
-        }));
-    }
-
-    /// Tells every change of a provider's state.
-    fn tell_states(&mut self, now: Moment, out: &mut Vec<Action>) {
-        for provider in &mut self.providers {
-            let state = provider.state();
-            let before = provider.told.map(|(state, _)| state);
-            if before == Some(state) {
-                continue;
-            }
-            provider.told = Some((state, now));
-            let bad = |state: ProviderState| {
-                matches!(state, ProviderState::Offline | ProviderState::Unresolved | ProviderState::NoCarrier)
-            };
-            let reason = provider.reason().map(|reason| reason.to_string());
-            let (action, level, reason) = match state {
-                ProviderState::Online => {
-                    let streak = provider.reliability.success_streak();
-                    (Some(NoticeAction::Online), Level::Info, Some(format!("{streak} checks succeeded in a row")))
-                }
-                state if bad(state) && !before.is_some_and(bad) => {
-                    (Some(NoticeAction::Offline), Level::Warning, reason)
-                }
-                state if bad(state) => (None, Level::Info, reason),
-                ProviderState::Checking => (None, Level::Info, Some("checking".to_owned())),
-                _ => (None, Level::Info, Some(state.word().to_owned())),
-            };
-            let provider = Some(provider.settings.name.clone());
-            out.push(Action::Notice(Notice { action, provider, from: None, to: None, reason, level }));
-        }
-    }
-
-    fn pin(&mut self, name: Option<String>, out: &mut Vec<Action>) {
-        if self.state.pin == name || name.as_ref().is_some_and(|name| self.by_name(name).is_none()) {
-            return;
-        }
-        self.state.pin.clone_from(&name);
-        self.pin_warned = false;
-        out.push(Action::Save(self.state.clone()));
-        out.push(Action::Notice(Notice {
-            action: Some(NoticeAction::Pinned),
-            provider: name,
-            from: None,
-            to: None,
-            reason: None,
-            level: Level::Info,
-        }));
-    }
-
     fn config_refused(&mut self, problems: Vec<String>, out: &mut Vec<Action>) {
         out.push(Action::Notice(Notice {
             action: Some(NoticeAction::ConfigError),
@@ -438,41 +228,9 @@ impl Core {
         self.active = None;
         self.ranking = Ranking::default();
         for provider in &mut self.providers {
-            close(provider, &mut self.random, out);
+            checks::close(provider, &mut self.random, out);
         }
     }
-}
-
-/// Feeds a finished check into the counters.
-fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Action>) {
-    provider.checks += 1;
-    provider.failed_checks += u64::from(check.failure.is_some());
-    let text = match (&check.failure, check.latency) {
-        (Some(reason), _) => format!("check failed: {reason}"),
-        (None, Some(latency)) => format!("check succeeded, {:.1} ms", latency.as_secs_f64() * 1000.0),
-        (None, None) => "check succeeded".to_owned(),
-    };
-    out.push(log(Level::Debug, Some(provider), text));
-    match provider.reliability.record(check, &provider.settings.check) {
-        Some(true) => provider.reliable_since = Some(now),
-        Some(false) => provider.failed(now),
-        None => {}
-    }
-    if provider.reliability.verdict().is_some() {
-        provider.presumed = false;
-    }
-}
-
-/// Ends all probing of a provider; answers on their way will not count.
-fn close(provider: &mut Provider, random: &mut Random, out: &mut Vec<Action>) {
-    let mut steps = Vec::new();
-    provider.prober.invalidate(crate::provider::probe_id(provider.id, random), &mut steps);
-    if !steps.is_empty() {
-        out.push(Action::StopWatching(provider.id));
-    }
-    out.push(Action::CloseProber(provider.id));
-    provider.path = Path::Unknown;
-    provider.last_begin = None;
 }
 
 /// A line for the log alone.

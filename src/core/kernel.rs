@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::{Core, close, log};
+use super::checks::close;
+use super::{Core, log};
 use crate::event::Action;
 use crate::kernel::{Applied, Link, Lookup, LookupQuestion, Outcome, Route, RouteChange, RouteKind, Snapshot, TableId};
 use crate::moment::Moment;

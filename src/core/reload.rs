@@ -1,6 +1,7 @@
 //! A new configuration while running: what stays the same keeps its counters, its number and its traffic.
 
-use super::{Core, close, log};
+use super::checks::close;
+use super::{Core, log};
 use crate::event::Action;
 use crate::moment::Moment;
 use crate::notice::Level;

@@ -1,0 +1,130 @@
+//! Who is active: the ranking asked, its answer taken over, and every change told.
+//!
+//! Reads what the providers know, calls `ranking`; `core::kernel` plans from the order.
+
+use super::{Core, log};
+use crate::event::{Action, ProviderId};
+use crate::moment::Moment;
+use crate::notice::{Level, Notice, NoticeAction};
+use crate::provider::{Path, Provider, ProviderState};
+use crate::ranking::{Candidate, Policy, Why, rank};
+
+impl Core {
+    /// Chooses the active provider and the order of the others.
+    pub(super) fn rank(&mut self, now: Moment, out: &mut Vec<Action>) {
+        let members: Vec<&Provider> = self.enabled().collect();
+        let position = |wanted: &dyn Fn(&Provider) -> bool| members.iter().position(|provider| wanted(provider));
+        let pin_name = self.state.pin.as_ref().or(self.settings.pin.as_ref());
+        let pin = pin_name.and_then(|name| position(&|provider| provider.settings.name == *name));
+        let candidates: Vec<Candidate> = members
+            .iter()
+            .map(|provider| Candidate {
+                usable: provider.usable().is_some(),
+                reliable: provider.is_reliable(),
+                checking: provider.reliability.verdict().is_none() && !matches!(provider.path, Path::Blocked(_)),
+                priority: provider.settings.priority,
+                failback_at: provider.failback_at(),
+            })
+            .collect();
+        let active = self.active.and_then(|id| position(&|provider| provider.id == id));
+        let policy = Policy { failback: self.settings.failback, last_resort: self.settings.last_resort, pin };
+        let ranking = rank(now, &candidates, active, policy);
+        let chosen = ranking.active.and_then(|index| members.get(index)).map(|provider| provider.id);
+
+        let pin_usable = pin.is_some_and(|index| candidates.get(index).is_some_and(|it| it.usable));
+        let warn = pin_name.filter(|_| !pin_usable && !self.pin_warned && !members.is_empty()).cloned();
+        self.pin_warned = pin_name.is_some() && !pin_usable;
+        if let Some(name) = warn {
+            let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
+            out.push(log(Level::Warning, None, text));
+        }
+        // Reliability matters to the plan even where it changes no order: `from` rules depend on it.
+        let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
+        self.dirty |= ranking.order != self.ranking.order
+            || ranking.active != self.ranking.active
+            || (self.settings.source_rules && reliable != self.reliable);
+        self.reliable = reliable;
+        self.ranking = ranking;
+        if chosen != self.active {
+            self.switch_to(now, chosen, out);
+        }
+    }
+
+    fn switch_to(&mut self, now: Moment, to: Option<ProviderId>, out: &mut Vec<Action>) {
+        let name =
+            |id: Option<ProviderId>| id.and_then(|id| self.by_id(id)).map(|provider| provider.settings.name.clone());
+        let from = self.active.and_then(|id| self.by_id(id));
+        let lost = from.filter(|from| !from.is_reliable()).and_then(Provider::reason);
+        let reason = match (self.ranking.why, lost) {
+            (Why::Pinned, _) => Some("pinned".to_owned()),
+            (Why::LastResort, None) => Some("no provider is reliable".to_owned()),
+            (_, Some(reason)) => Some(match from {
+                Some(from) => format!("{}: {reason}", from.settings.name),
+                None => reason.to_string(),
+            }),
+            (Why::Best, None) => Some("the most preferred reliable provider that may take over".to_owned()),
+            (Why::Stays | Why::NoneUsable, None) => None,
+        };
+        let (from, to_name) = (name(self.active), name(to));
+        self.switches += u64::from(from.is_some() && to.is_some());
+        self.active = to;
+        self.active_since = now;
+        self.dirty = true;
+        let level = if to.is_some() { Level::Info } else { Level::Warning };
+        out.push(Action::Notice(Notice {
+            action: Some(NoticeAction::Switch),
+            provider: to_name.clone(),
+            from,
+            to: to_name,
+            reason,
+            level,
+        }));
+    }
+
+    /// Tells every change of a provider's state.
+    pub(super) fn tell_states(&mut self, now: Moment, out: &mut Vec<Action>) {
+        for provider in &mut self.providers {
+            let state = provider.state();
+            let before = provider.told.map(|(state, _)| state);
+            if before == Some(state) {
+                continue;
+            }
+            provider.told = Some((state, now));
+            let bad = |state: ProviderState| {
+                matches!(state, ProviderState::Offline | ProviderState::Unresolved | ProviderState::NoCarrier)
+            };
+            let reason = provider.reason().map(|reason| reason.to_string());
+            let (action, level, reason) = match state {
+                ProviderState::Online => {
+                    let streak = provider.reliability.success_streak();
+                    (Some(NoticeAction::Online), Level::Info, Some(format!("{streak} checks succeeded in a row")))
+                }
+                state if bad(state) && !before.is_some_and(bad) => {
+                    (Some(NoticeAction::Offline), Level::Warning, reason)
+                }
+                state if bad(state) => (None, Level::Info, reason),
+                ProviderState::Checking => (None, Level::Info, Some("checking".to_owned())),
+                _ => (None, Level::Info, Some(state.word().to_owned())),
+            };
+            let provider = Some(provider.settings.name.clone());
+            out.push(Action::Notice(Notice { action, provider, from: None, to: None, reason, level }));
+        }
+    }
+
+    pub(super) fn pin(&mut self, name: Option<String>, out: &mut Vec<Action>) {
+        if self.state.pin == name || name.as_ref().is_some_and(|name| self.by_name(name).is_none()) {
+            return;
+        }
+        self.state.pin.clone_from(&name);
+        self.pin_warned = false;
+        out.push(Action::Save(self.state.clone()));
+        out.push(Action::Notice(Notice {
+            action: Some(NoticeAction::Pinned),
+            provider: name,
+            from: None,
+            to: None,
+            reason: None,
+            level: Level::Info,
+        }));
+    }
+}
