@@ -130,23 +130,10 @@ impl Reliability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Required;
+    use crate::settings::tests::shipped;
 
     fn limits(history: usize, max_failed: Option<u32>, up: u32, down: u32) -> CheckSettings {
-        CheckSettings {
-            interval: Duration::from_secs(1),
-            standby_interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(2),
-            min_timeout: Duration::from_millis(100),
-            attempts: 8,
-            attempt_interval: Duration::from_millis(50),
-            required: Required::Count(1),
-            history,
-            max_failed,
-            up,
-            down,
-            failback_delay: Duration::from_secs(60),
-        }
+        CheckSettings { history, max_failed, up, down, ..shipped() }
     }
 
     /// `+` a success, `-` a failure, `!` distrust; wanted: `R` became reliable, `U` unreliable, `.` no change.

@@ -11,7 +11,7 @@ mod option;
 mod problem;
 pub mod schema;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,25 +1,9 @@
 use super::*;
 use crate::settings::CheckSettings;
+use crate::settings::tests::shipped;
 
 const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1));
 const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(8, 8, 8, 8));
-
-fn limits() -> CheckSettings {
-    CheckSettings {
-        interval: Duration::from_secs(1),
-        standby_interval: Duration::from_secs(5),
-        timeout: Duration::from_secs(2),
-        min_timeout: Duration::from_millis(100),
-        attempts: 8,
-        attempt_interval: Duration::from_millis(50),
-        required: Required::Count(1),
-        history: 50,
-        max_failed: None,
-        up: 3,
-        down: 1,
-        failback_delay: Duration::from_secs(60),
-    }
-}
 
 /// A prober in virtual time, with everything it asked for.
 struct Bench {
@@ -40,7 +24,7 @@ impl Bench {
             now: Moment::from_nanos(0),
             prober: Prober::new(7, tests, &mut random),
             random,
-            limits: limits(),
+            limits: shipped(),
             sent: vec![],
             done: vec![],
             watching: false,

@@ -26,10 +26,9 @@ fn warnings(text: &str) -> Vec<String> {
 
 const A: &str = "config provider a\noption device eth0\n";
 
-#[test]
-fn defaults_are_those_of_the_contract() {
-    let settings = load(A);
-    let check = CheckSettings {
+/// How a provider is checked by default: written out, because the table of options must agree.
+pub(crate) fn shipped() -> CheckSettings {
+    CheckSettings {
         interval: Duration::from_secs(1),
         standby_interval: Duration::from_secs(5),
         timeout: Duration::from_secs(2),
@@ -42,7 +41,12 @@ fn defaults_are_those_of_the_contract() {
         up: 3,
         down: 1,
         failback_delay: Duration::from_secs(60),
-    };
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let settings = load(A);
     let provider = ProviderSettings {
         name: "a".into(),
         enabled: true,
@@ -54,7 +58,7 @@ fn defaults_are_those_of_the_contract() {
         weight: 1,
         metered: false,
         tests: vec!["internet".into()],
-        check,
+        check: shipped(),
     };
     let targets = ["1.1.1.1", "8.8.8.8", "9.9.9.9", "208.67.222.222"].map(|target| target.parse().unwrap()).to_vec();
     let want = Settings {

@@ -1,9 +1,8 @@
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use super::*;
 use crate::kernel::{PROTOCOL, SCOPE_UNIVERSE};
-use crate::settings::{CheckSettings, Required};
+use crate::settings::tests::shipped;
 
 const BASE: TableId = TableId(7100);
 const DEVICE: IfIndex = IfIndex(4);
@@ -24,20 +23,7 @@ fn provider(gateway: GatewaySetting, address: Option<&str>) -> ProviderSettings 
         weight: 1,
         metered: false,
         tests: vec![],
-        check: CheckSettings {
-            interval: Duration::from_secs(1),
-            standby_interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(2),
-            min_timeout: Duration::from_millis(100),
-            attempts: 8,
-            attempt_interval: Duration::from_millis(50),
-            required: Required::Count(1),
-            history: 50,
-            max_failed: None,
-            up: 3,
-            down: 1,
-            failback_delay: Duration::from_secs(60),
-        },
+        check: shipped(),
     }
 }
 
