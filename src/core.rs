@@ -12,11 +12,11 @@ mod words;
 use crate::event::{Action, Event, ProviderId, State};
 use crate::kernel::{LookupQuestion, Metric, Route, RouteChange, Snapshot};
 use crate::moment::Moment;
-use crate::notice::{Level, Notice, NoticeAction};
+use crate::notice::{Notice, NoticeAction};
 use crate::provider::{Provider, assign_ids};
 use crate::random::Random;
 use crate::ranking::Ranking;
-use crate::settings::Settings;
+use crate::settings::{LogLevel, Settings};
 
 /// Everything failoverd knows and decides.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct Core {
     retry_at: Option<Moment>,
     /// Foreign routes that a delete of ours hit by mistake.
     put_back: Vec<Route>,
-    /// Change lists sent since then.
+    /// Change lists sent since `rounds_since`.
     rounds: u32,
     rounds_since: Moment,
     /// The state file was written since the start.
@@ -112,8 +112,6 @@ impl Core {
     /// Takes one fact in and answers with what is to be done. Spurious events and calls too early are harmless.
     pub fn handle(&mut self, now: Moment, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
-        // With other facts, answers that came in time may still wait to be told: only a wake-up says that there are none.
-        let all_heard = matches!(event, Event::Wakeup);
         match event {
             Event::Kernel { snapshot, after, applied } => self.kernel_read(now, snapshot, after, applied, &mut out),
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
@@ -133,10 +131,8 @@ impl Core {
                 self.providers.iter_mut().filter(asked).for_each(|provider| provider.check_now = true);
             }
             Event::Stop => self.stop(now, &mut out),
-            Event::Wakeup => {}
-        }
-        if all_heard {
-            (0..self.providers.len()).for_each(|index| self.tick(index, now, &mut out));
+            // With other facts, answers that came in time may still wait to be told: only a wake-up says that there are none.
+            Event::Wakeup => (0..self.providers.len()).for_each(|index| self.tick(index, now, &mut out)),
         }
         self.advance(now, &mut out);
         out
@@ -159,13 +155,13 @@ impl Core {
     fn advance(&mut self, now: Moment, out: &mut Vec<Action>) {
         if self.stopping && now >= self.stop_by {
             let text = "not everything could be undone in time; 'failoverd cleanup' tries again";
-            out.push(log(Level::Error, None, text.to_owned()));
+            out.push(log(LogLevel::Error, None, text.to_owned()));
             out.push(Action::Stopped);
             return;
         }
         if self.snapshot.is_none() {
             if !self.awaiting || now.since(self.read_at) >= kernel::ANSWER_TIMEOUT {
-                self.send_changes(now, vec![], out);
+                self.ask(now, vec![], out);
             }
             return;
         }
@@ -206,14 +202,8 @@ impl Core {
     }
 
     fn config_refused(&mut self, problems: Vec<String>, out: &mut Vec<Action>) {
-        out.push(Action::Notice(Notice {
-            action: Some(NoticeAction::ConfigError),
-            provider: None,
-            from: None,
-            to: None,
-            reason: Some(problems.join("; ")),
-            level: Level::Error,
-        }));
+        let (action, reason) = (Some(NoticeAction::ConfigError), Some(problems.join("; ")));
+        out.push(Action::Notice(Notice::about(None, action, LogLevel::Error, reason)));
         self.config_errors = problems;
     }
 
@@ -234,13 +224,7 @@ impl Core {
 }
 
 /// A line for the log alone.
-fn log(level: Level, provider: Option<&Provider>, text: String) -> Action {
-    Action::Notice(Notice {
-        action: None,
-        provider: provider.map(|provider| provider.settings.name.clone()),
-        from: None,
-        to: None,
-        reason: Some(text),
-        level,
-    })
+fn log(level: LogLevel, provider: Option<&Provider>, text: String) -> Action {
+    let name = provider.map(|provider| provider.settings.name.clone());
+    Action::Notice(Notice::about(name, None, level, Some(text)))
 }

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::settings::LogLevel;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice {
@@ -26,20 +28,7 @@ pub struct Notice {
     pub reason: Option<String>,
     /// How loud.
     #[serde(skip)]
-    pub level: Level,
-}
-
-/// How loud a notice is in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Somebody must mend something.
-    Error,
-    /// Somebody may want to look.
-    Warning,
-    /// The ordinary course of things.
-    Info,
-    /// For whoever looks for a fault.
-    Debug,
+    pub level: LogLevel,
 }
 
 /// The `action` of the ubus event `failover`.
@@ -56,6 +45,18 @@ pub enum NoticeAction {
     Pinned,
     /// A configuration was refused.
     ConfigError,
+}
+
+impl Notice {
+    /// A notice that is no switch: about one provider, or about failoverd itself.
+    pub fn about(
+        provider: Option<String>,
+        action: Option<NoticeAction>,
+        level: LogLevel,
+        reason: Option<String>,
+    ) -> Self {
+        Self { action, provider, from: None, to: None, reason, level }
+    }
 }
 
 impl fmt::Display for Notice {

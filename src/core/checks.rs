@@ -8,12 +8,12 @@ use super::{Core, log};
 use crate::event::{Action, ProbeToken, ProviderId};
 use crate::icmp::Icmp;
 use crate::moment::Moment;
-use crate::notice::Level;
 use crate::probe::Step;
 use crate::provider::{Path, Provider, probe_id};
 use crate::random::Random;
 use crate::reason::Refusal;
 use crate::reliability::Check;
+use crate::settings::LogLevel;
 
 impl Core {
     pub(super) fn icmp(
@@ -129,7 +129,7 @@ fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Acti
         (None, Some(latency)) => format!("check succeeded, {:.1} ms", latency.as_secs_f64() * 1000.0),
         (None, None) => "check succeeded".to_owned(),
     };
-    out.push(log(Level::Debug, Some(provider), text));
+    out.push(log(LogLevel::Debug, Some(provider), text));
     match provider.reliability.record(check, &provider.settings.check) {
         Some(true) => provider.reliable_since = Some(now),
         Some(false) => provider.failed(now),
@@ -142,12 +142,17 @@ fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Acti
 
 /// Ends all probing of a provider; answers on their way will not count.
 pub(super) fn close(provider: &mut Provider, random: &mut Random, out: &mut Vec<Action>) {
+    invalidate(provider, random, out);
+    out.push(Action::CloseProber(provider.id));
+    provider.path = Path::Unknown;
+    provider.last_begin = None;
+}
+
+/// Forgets the probes on their way.
+pub(super) fn invalidate(provider: &mut Provider, random: &mut Random, out: &mut Vec<Action>) {
     let mut steps = Vec::new();
     provider.prober.invalidate(probe_id(provider.id, random), &mut steps);
     if !steps.is_empty() {
         out.push(Action::StopWatching(provider.id));
     }
-    out.push(Action::CloseProber(provider.id));
-    provider.path = Path::Unknown;
-    provider.last_begin = None;
 }

@@ -5,9 +5,10 @@
 use super::{Core, log};
 use crate::event::{Action, ProviderId};
 use crate::moment::Moment;
-use crate::notice::{Level, Notice, NoticeAction};
+use crate::notice::{Notice, NoticeAction};
 use crate::provider::{Path, Provider, ProviderState};
 use crate::ranking::{Candidate, Policy, Why, rank};
+use crate::settings::LogLevel;
 
 impl Core {
     /// Chooses the active provider and the order of the others.
@@ -36,7 +37,7 @@ impl Core {
         self.pin_warned = pin_name.is_some() && !pin_usable;
         if let Some(name) = warn {
             let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
-            out.push(log(Level::Warning, None, text));
+            out.push(log(LogLevel::Warning, None, text));
         }
         // Reliability matters to the plan even where it changes no order: `from` rules depend on it.
         let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
@@ -51,8 +52,7 @@ impl Core {
     }
 
     fn switch_to(&mut self, now: Moment, to: Option<ProviderId>, out: &mut Vec<Action>) {
-        let name =
-            |id: Option<ProviderId>| id.and_then(|id| self.by_id(id)).map(|provider| provider.settings.name.clone());
+        let name = |provider: &Provider| provider.settings.name.clone();
         let from = self.active.and_then(|id| self.by_id(id));
         let lost = from.filter(|from| !from.is_reliable()).and_then(Provider::reason);
         let reason = match (self.ranking.why, lost) {
@@ -65,12 +65,12 @@ impl Core {
             (Why::Best, None) => Some("the most preferred reliable provider that may take over".to_owned()),
             (Why::Stays | Why::NoneUsable, None) => None,
         };
-        let (from, to_name) = (name(self.active), name(to));
+        let (from, to_name) = (from.map(name), to.and_then(|id| self.by_id(id)).map(name));
         self.switches += u64::from(from.is_some() && to.is_some());
         self.active = to;
         self.active_since = now;
         self.dirty = true;
-        let level = if to.is_some() { Level::Info } else { Level::Warning };
+        let level = if to.is_some() { LogLevel::Info } else { LogLevel::Warning };
         out.push(Action::Notice(Notice {
             action: Some(NoticeAction::Switch),
             provider: to_name.clone(),
@@ -97,17 +97,17 @@ impl Core {
             let (action, level, reason) = match state {
                 ProviderState::Online => {
                     let streak = provider.reliability.success_streak();
-                    (Some(NoticeAction::Online), Level::Info, Some(format!("{streak} checks succeeded in a row")))
+                    (Some(NoticeAction::Online), LogLevel::Info, Some(format!("{streak} checks succeeded in a row")))
                 }
                 state if bad(state) && !before.is_some_and(bad) => {
-                    (Some(NoticeAction::Offline), Level::Warning, reason)
+                    (Some(NoticeAction::Offline), LogLevel::Warning, reason)
                 }
-                state if bad(state) => (None, Level::Info, reason),
-                ProviderState::Checking => (None, Level::Info, Some("checking".to_owned())),
-                _ => (None, Level::Info, Some(state.word().to_owned())),
+                state if bad(state) => (None, LogLevel::Info, reason),
+                ProviderState::Checking => (None, LogLevel::Info, Some("checking".to_owned())),
+                _ => (None, LogLevel::Info, Some(state.word().to_owned())),
             };
             let provider = Some(provider.settings.name.clone());
-            out.push(Action::Notice(Notice { action, provider, from: None, to: None, reason, level }));
+            out.push(Action::Notice(Notice::about(provider, action, level, reason)));
         }
     }
 
@@ -118,13 +118,6 @@ impl Core {
         self.state.pin.clone_from(&name);
         self.pin_warned = false;
         out.push(Action::Save(self.state.clone()));
-        out.push(Action::Notice(Notice {
-            action: Some(NoticeAction::Pinned),
-            provider: name,
-            from: None,
-            to: None,
-            reason: None,
-            level: Level::Info,
-        }));
+        out.push(Action::Notice(Notice::about(name, Some(NoticeAction::Pinned), LogLevel::Info, None)));
     }
 }

@@ -4,17 +4,16 @@
 
 use std::time::Duration;
 
-use super::checks::close;
+use super::checks::{close, invalidate};
 use super::{Core, log};
 use crate::event::Action;
 use crate::kernel::{Applied, Link, Lookup, LookupQuestion, Outcome, Route, RouteChange, RouteKind, Snapshot, TableId};
 use crate::moment::Moment;
-use crate::notice::Level;
-use crate::provider::{Path, Provider, probe_id};
+use crate::provider::{Path, Provider};
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::route_plan::{Member, Plan, Wanted, plan};
-use crate::settings::UplinkSource;
+use crate::settings::{LogLevel, UplinkSource};
 use crate::takeover;
 use crate::uplink::{Uplink, link_by_name, resolve};
 
@@ -96,11 +95,11 @@ impl Core {
     pub(super) fn make_plan(&mut self, now: Moment, out: &mut Vec<Action>) -> bool {
         if self.awaiting && now.since(self.read_at) >= ANSWER_TIMEOUT {
             out.push(log(
-                Level::Warning,
+                LogLevel::Warning,
                 None,
                 "the kernel's state was asked for and not told; asking again".to_owned(),
             ));
-            self.send_changes(now, self.asked.clone(), out);
+            self.ask(now, self.asked.clone(), out);
         }
         let refresh = now.since(self.read_at) >= REFRESH;
         let retry = self.retry_at.is_some_and(|at| at <= now);
@@ -133,35 +132,16 @@ impl Core {
             if self.stopping {
                 out.push(Action::Stopped);
             } else if lookups != self.asked || refresh {
-                self.send_changes(now, lookups, out);
+                self.ask(now, lookups, out);
             }
             return paths_changed;
         }
-        if now.since(self.rounds_since) >= ROUNDS_WITHIN {
-            (self.rounds, self.rounds_since) = (0, now);
-        }
-        if changes == self.last_changes || self.rounds >= ORDINARY_ROUNDS {
-            match self.retry_at {
-                Some(at) if at <= now => {
-                    self.retry_at = None;
-                    self.repeats = self.repeats.saturating_add(1);
-                }
-                waiting => {
-                    // What a provider that has come back wants to know does not wait with the changes.
-                    if lookups != self.asked && !self.stopping {
-                        self.send_changes(now, lookups, out);
-                    }
-                    if waiting.is_some() {
-                        return paths_changed;
-                    }
-                    let pause = FIRST_RETRY.saturating_mul(1 << self.repeats.min(16)).min(LAST_RETRY);
-                    self.retry_at = Some(now + pause);
-                    return paths_changed;
-                }
+        if self.must_wait(now, &changes) {
+            // What a provider that has come back wants to know does not wait with the changes.
+            if lookups != self.asked && !self.stopping {
+                self.ask(now, lookups, out);
             }
-        } else {
-            self.repeats = 0;
-            self.retry_at = None;
+            return paths_changed;
         }
         self.rounds = self.rounds.saturating_add(1);
         self.last_changes.clone_from(&changes);
@@ -169,8 +149,34 @@ impl Core {
         paths_changed
     }
 
+    /// Whether a change list must wait: one that had no effect when it was sent, at growing intervals, and any beyond the ordinary
+    /// number of rounds.
+    fn must_wait(&mut self, now: Moment, changes: &[RouteChange]) -> bool {
+        if now.since(self.rounds_since) >= ROUNDS_WITHIN {
+            (self.rounds, self.rounds_since) = (0, now);
+        }
+        if changes != self.last_changes && self.rounds < ORDINARY_ROUNDS {
+            self.repeats = 0;
+            self.retry_at = None;
+            return false;
+        }
+        match self.retry_at {
+            Some(at) if at <= now => {
+                self.retry_at = None;
+                self.repeats = self.repeats.saturating_add(1);
+                false
+            }
+            Some(_) => true,
+            None => {
+                let pause = FIRST_RETRY.saturating_mul(1 << self.repeats.min(16)).min(LAST_RETRY);
+                self.retry_at = Some(now + pause);
+                true
+            }
+        }
+    }
+
     /// Asks for the kernel's state, with `lookups` answered.
-    pub(super) fn send_changes(&mut self, now: Moment, lookups: Vec<LookupQuestion>, out: &mut Vec<Action>) {
+    pub(super) fn ask(&mut self, now: Moment, lookups: Vec<LookupQuestion>, out: &mut Vec<Action>) {
         self.send(now, vec![], lookups, out);
     }
 
@@ -223,7 +229,6 @@ impl Core {
                 continue;
             }
             changed = true;
-            let mut steps = Vec::new();
             match (&provider.path, &path) {
                 (Path::Blocked(_), Path::Blocked(_)) => {}
                 (Path::Blocked(_), _) => provider.reliability.distrust(),
@@ -231,10 +236,7 @@ impl Core {
                 _ => {}
             }
             if path != Path::Clear {
-                provider.prober.invalidate(probe_id(provider.id, &mut self.random), &mut steps);
-                if !steps.is_empty() {
-                    out.push(Action::StopWatching(provider.id));
-                }
+                invalidate(provider, &mut self.random, out);
             } else if provider.last_begin.is_some() {
                 provider.check_now = true;
             }
@@ -245,7 +247,7 @@ impl Core {
 
     fn refused(&mut self, change: &RouteChange, cause: &str, out: &mut Vec<Action>) {
         // The same refusal comes with every retry: once is enough for the log.
-        let level = if self.repeats == 0 { Level::Warning } else { Level::Debug };
+        let level = if self.repeats == 0 { LogLevel::Warning } else { LogLevel::Debug };
         out.push(log(level, None, format!("the kernel refused to {}: {cause}", self.describe(change))));
     }
 }

@@ -4,9 +4,8 @@ use super::checks::close;
 use super::{Core, log};
 use crate::event::Action;
 use crate::moment::Moment;
-use crate::notice::Level;
 use crate::provider::{Provider, assign_ids, targets};
-use crate::settings::Settings;
+use crate::settings::{LogLevel, Settings};
 
 impl Core {
     pub(super) fn reload(&mut self, now: Moment, settings: Settings, out: &mut Vec<Action>) {
@@ -51,7 +50,7 @@ impl Core {
         self.pin_warned = false;
         self.dirty = true;
         out.push(Action::Save(self.state.clone()));
-        out.push(log(Level::Info, None, format!("configuration read: {} providers", self.providers.len())));
+        out.push(log(LogLevel::Info, None, format!("configuration read: {} providers", self.providers.len())));
         if let Some(snapshot) = self.snapshot.take() {
             self.follow_uplinks(now, &snapshot, out);
             if idle && !self.stopping {

@@ -115,7 +115,7 @@ const fn list(
     default: &'static str,
     doc: &'static str,
 ) -> OptionSpec {
-    OptionSpec { name, sections, list: true, kind, default, doc }
+    OptionSpec { list: true, ..option(name, sections, kind, default, doc) }
 }
 
 const fn millis(min: u64, max: u64) -> Kind {

@@ -12,7 +12,7 @@ use failoverd::core::Core;
 use failoverd::event::{Action, Event, State};
 use failoverd::kernel::{Applied, LookupQuestion, Outcome, RouteChange};
 use failoverd::moment::Moment;
-use failoverd::notice::{Level, Notice};
+use failoverd::notice::Notice;
 use failoverd::settings::{LogLevel, Settings};
 use failoverd::table;
 use failoverd::ubus_call::{Call, UbusStatus};
@@ -46,7 +46,6 @@ pub(crate) struct Places {
 /// The daemon with all it holds.
 pub(crate) struct Daemon {
     places: Places,
-    log_level: LogLevel,
     core: Core,
     kernel: Kernel,
     probers: Probers,
@@ -118,7 +117,6 @@ impl Daemon {
         // The hasher's keys are the operating system's random numbers; a cookie needs no better.
         let seed = std::collections::hash_map::RandomState::new().build_hasher().finish() ^ now.as_nanos();
         Self {
-            log_level: settings.log_level,
             core: Core::new(now, settings, state, seed),
             kernel,
             probers: Probers::default(),
@@ -237,13 +235,9 @@ impl Daemon {
     }
 
     fn tell(&mut self, notice: &Notice) {
-        let level = match notice.level {
-            Level::Error => log::Level::Error,
-            Level::Warning => log::Level::Warn,
-            Level::Info => log::Level::Info,
-            Level::Debug => log::Level::Debug,
-        };
-        log::log!(level, "{notice}");
+        if let Some(level) = logging::filter(notice.level).to_level() {
+            log::log!(level, "{notice}");
+        }
         self.bus.notify(notice);
     }
 
@@ -260,10 +254,11 @@ impl Daemon {
 
     /// Whoever sends the signal wants to see it, however little is logged otherwise.
     fn log_status(&self) {
+        let configured = log::max_level();
         logging::set_level(LogLevel::Info);
         let status = self.core.status(clock::now());
         table::render(&status, 80, false).lines().for_each(|line| log::info!("{line}"));
-        logging::set_level(self.log_level);
+        log::set_max_level(configured);
     }
 
     /// Makes the changes, then reads the kernel's state.
@@ -305,7 +300,6 @@ impl Daemon {
     async fn reload(&mut self) -> Result<(), Vec<String>> {
         match config::load(&self.places.config) {
             Ok(settings) => {
-                self.log_level = settings.log_level;
                 logging::set_level(settings.log_level);
                 self.feed(Event::Reload(Box::new(settings))).await;
                 Ok(())

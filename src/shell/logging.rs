@@ -157,7 +157,8 @@ impl Writer {
     }
 }
 
-fn filter(level: LogLevel) -> LevelFilter {
+/// The level in the words of the crate `log`.
+pub(crate) fn filter(level: LogLevel) -> LevelFilter {
     match level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warning => LevelFilter::Warn,

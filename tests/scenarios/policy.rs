@@ -1,7 +1,7 @@
 //! Pins, failback, last resort, thresholds and reloads: what people choose.
 
 use failoverd::event::Event;
-use failoverd::notice::Level;
+use failoverd::settings::LogLevel;
 use failoverd::settings::{Failback, GatewaySetting, LastResort, UplinkSource};
 
 use super::healthy;
@@ -92,7 +92,7 @@ fn a_pin_without_an_uplink_warns_once() {
     world.disturb(|kernel| kernel.set_carrier("wan1", false));
     world.pass(secs(100));
     assert_eq!(world.active(), "a");
-    let warned = world.told.iter().filter(|(at, notice)| *at >= start && notice.level == Level::Warning);
+    let warned = world.told.iter().filter(|(at, notice)| *at >= start && notice.level == LogLevel::Warning);
     let warned = warned.filter(|(_, notice)| notice.to_string().contains("pinned provider b cannot be used")).count();
     assert_eq!(warned, 1);
     assert!(world.core().status(world.now).warnings.iter().any(|line| line.contains("pinned provider b")));

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread::JoinHandle;
 
-use failoverd::notice::{Level, NoticeAction};
+use failoverd::notice::NoticeAction;
+use failoverd::settings::LogLevel;
 use failoverd::ubus_frame::FrameReader;
 use serde_json::json;
 use ubus::InboundMsg;
@@ -149,7 +150,7 @@ fn switch() -> Notice {
         from: Some("fiber".into()),
         to: Some("lte".into()),
         reason: Some("no carrier".into()),
-        level: Level::Warning,
+        level: LogLevel::Warning,
     }
 }
 
