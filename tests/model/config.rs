@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use failoverd::kernel::{Metric, RulePriority, TableId};
 use failoverd::settings::{
-    CheckSettings, Failback, GatewaySetting, LastResort, LogLevel, ProviderSettings, Required, Settings, TestKind,
-    TestSettings, UplinkSource,
+    CheckSettings, Failback, GatewaySetting, LastResort, LogLevel, ProviderSettings, Settings, TestKind, TestSettings,
+    UplinkSource,
 };
 
 use super::{ip, ms, secs};
@@ -16,20 +16,8 @@ pub const TARGETS: [IpAddr; 4] = [ip(1, 1, 1, 1), ip(8, 8, 8, 8), ip(9, 9, 9, 9)
 
 /// The shipped check settings.
 pub fn shipped() -> CheckSettings {
-    CheckSettings {
-        interval: secs(1),
-        standby_interval: secs(5),
-        timeout: secs(2),
-        min_timeout: ms(100),
-        attempts: 8,
-        attempt_interval: ms(50),
-        required: Required::Count(1),
-        history: 50,
-        max_failed: None,
-        up: 3,
-        down: 1,
-        failback_delay: secs(60),
-    }
+    let file = "config provider 'a'\n\toption device 'wan0'\n";
+    failoverd::settings::parse("failover", file.as_bytes()).unwrap().settings.providers.remove(0).check
 }
 
 /// The README's fast profile.
