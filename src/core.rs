@@ -114,6 +114,7 @@ impl Core {
         let mut out = Vec::new();
         match event {
             Event::Kernel { snapshot, after, applied } => self.kernel_read(now, snapshot, after, applied, &mut out),
+            Event::Interfaces(_) => {}
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
             Event::Received { provider, packets } => {

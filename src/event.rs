@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::icmp::Icmp;
 use crate::kernel::{Applied, IfIndex, LookupQuestion, Metric, Network, RouteChange, Snapshot, Sysctl};
 use crate::moment::Moment;
+use crate::netifd::Interface;
 use crate::notice::Notice;
 use crate::settings::Settings;
 
@@ -28,6 +29,8 @@ pub enum Event {
         /// What became of that change list, once.
         applied: Vec<Applied>,
     },
+    /// netifd's interfaces were read: all of them. Told whenever they are read, changed or not.
+    Interfaces(Vec<Interface>),
     /// An ICMP message came in on a provider's probe socket.
     Icmp {
         /// Whose socket.
@@ -109,6 +112,10 @@ pub enum Action {
         /// Questions to be answered in this and every further snapshot until the next `Change`.
         lookups: Vec<LookupQuestion>,
     },
+    /// Read netifd's interfaces, then tell them by [`Event::Interfaces`]; nothing if netifd cannot be asked.
+    ReadInterfaces,
+    /// Forget every connection that leaves with one of these source addresses (of a provider that went down), and no other.
+    ForgetConnections(Vec<IpAddr>),
     /// Write the state file before anything that follows.
     Save(State),
     /// Something a person or a program wants to know.

@@ -9,10 +9,12 @@
 //! `core::Core` holds the steps together: [`event::Event`]s in, [`event::Action`]s out.
 
 pub mod core;
+pub mod draft;
 pub mod event;
 pub mod icmp;
 pub mod kernel;
 pub mod moment;
+pub mod netifd;
 pub mod notice;
 pub mod probe;
 pub mod provider;

@@ -47,6 +47,8 @@ pub struct Settings {
     pub mark_mask: u32,
     /// `flush_conntrack`: whether the connections of a provider that went down are forgotten.
     pub flush_conntrack: bool,
+    /// `dns_routes`: whether a reliable provider's DNS servers get a host route through it.
+    pub dns_routes: bool,
     /// `log_level`.
     pub log_level: LogLevel,
     /// `config provider` sections in file order, the disabled ones too.

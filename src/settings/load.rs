@@ -153,6 +153,7 @@ impl Sheet {
             base_priority: RulePriority(stack.number("base_priority").unwrap_or_default()),
             mark_mask: stack.number("mark_mask").unwrap_or_default(),
             flush_conntrack: stack.flag("flush_conntrack"),
+            dns_routes: stack.flag("dns_routes"),
             log_level: match stack.text("log_level").as_deref() {
                 Some("error") => LogLevel::Error,
                 Some("warning") => LogLevel::Warning,

@@ -152,6 +152,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     option("base_priority", SETTINGS, number(1, 32_765 - RULE_SPAN), "7000", "ip rules have priorities from this on, 1000 at most"),
     option("mark_mask", SETTINGS, Kind::Mask, "0x3f000000", "bits of fwmark and ct mark that are failoverd's"),
     option("flush_conntrack", SETTINGS, Kind::Flag, "1", "whether the connections of a provider that went down are forgotten"),
+    option("dns_routes", SETTINGS, Kind::Flag, "1", "whether the DNS servers of a reliable provider get a host route through it"),
     option("log_level", SETTINGS, Kind::Choice(&["error", "warning", "info", "debug"]), "info", "least important message that is logged"),
 
     option("enabled", PROVIDER, Kind::Flag, "1", "whether this provider is used"),

@@ -73,6 +73,7 @@ fn defaults_are_those_of_the_contract() {
         base_priority: RulePriority(7000),
         mark_mask: 0x3f00_0000,
         flush_conntrack: true,
+        dns_routes: true,
         log_level: LogLevel::Info,
         providers: vec![provider],
         tests: vec![TestSettings { name: "internet".into(), kind: TestKind::Ping, targets }],

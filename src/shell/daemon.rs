@@ -19,6 +19,7 @@ use failoverd::ubus_call::{Call, UbusStatus};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::conntrack::Connections;
 use super::netlink::{Kernel, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
@@ -50,6 +51,7 @@ pub(crate) struct Daemon {
     kernel: Kernel,
     probers: Probers,
     counters: Counters,
+    connections: Connections,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
     sequence: u64,
@@ -121,6 +123,7 @@ impl Daemon {
             kernel,
             probers: Probers::default(),
             counters: Counters::default(),
+            connections: Connections::default(),
             bus: Bus::new(&places.socket),
             lookups: vec![],
             sequence: 0,
@@ -181,6 +184,7 @@ impl Daemon {
                 // Behind the deadlines: a flood of calls must not delay a probe.
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
+                    BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
                 },
@@ -227,6 +231,8 @@ impl Daemon {
                 self.lookups = lookups;
                 return self.change(changes).await;
             }
+            Action::ReadInterfaces => self.bus.read_interfaces(),
+            Action::ForgetConnections(addresses) => self.connections.forget(addresses),
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,

@@ -5,6 +5,7 @@
 pub(crate) mod cli;
 mod clock;
 mod config;
+mod conntrack;
 mod daemon;
 mod instance;
 mod logging;

@@ -60,6 +60,7 @@ impl Config {
             base_priority: RulePriority(7000),
             mark_mask: 0x3f00_0000,
             flush_conntrack: true,
+            dns_routes: true,
             log_level: LogLevel::Info,
             providers,
             tests: vec![TestSettings { name: "internet".to_owned(), kind: TestKind::Ping, targets: TARGETS.to_vec() }],

@@ -15,6 +15,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use failoverd::netifd::Interface;
 use failoverd::notice::Notice;
 use failoverd::ubus_call::{Call, OBJECT, UbusStatus};
 use failoverd::{ubus_frame, ubus_value};
@@ -69,6 +70,9 @@ impl Default for Timing {
 pub(crate) enum BusEvent {
     /// Somebody calls a method; to be answered by [`Bus::reply`], now or later.
     Request(Request),
+    /// netifd's interfaces were read.
+    #[expect(dead_code, reason = "ubus does not ask netifd yet")]
+    Interfaces(Vec<Interface>),
     /// The object is registered.
     Connected,
     /// ubusd is away, with the reason; told once until it is back. Open calls are lost.
@@ -180,6 +184,9 @@ impl Bus {
         }
         None
     }
+
+    /// Has netifd's interfaces read as soon as possible; told by [`BusEvent::Interfaces`]. Never waits.
+    pub(crate) fn read_interfaces(&mut self) {}
 
     /// Answers a call: with an object, with nothing but success (`Value::Null`), or with a status. Never waits.
     pub(crate) fn reply(&mut self, to: ReplyTo, answer: Result<Value, UbusStatus>) {

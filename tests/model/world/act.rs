@@ -31,7 +31,7 @@ impl World {
             Action::Save(state) => self.state = state,
             Action::Notice(notice) => self.told.push((self.now, notice)),
             Action::Stopped => self.stopped = true,
-            Action::CloseProber(_) => {}
+            Action::CloseProber(_) | Action::ReadInterfaces | Action::ForgetConnections(_) => {}
         }
     }
 

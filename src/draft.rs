@@ -1,0 +1,99 @@
+//! A configuration on its way into `/etc/config/failover`: what `failoverd init` found or translated, with what it has to say.
+//!
+//! Filled by the sources (`init`, the importers), written by the shell. Its text is accepted by `settings::parse`.
+
+/// A whole configuration, and what a person should know about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// Options of `config failover 'settings'` that differ from the default.
+    pub settings: Vec<(&'static str, String)>,
+    /// `config provider` sections in the order of preference.
+    pub providers: Vec<Section>,
+    /// `config test` sections.
+    pub tests: Vec<Section>,
+    /// What was decided and why, a sentence each.
+    pub decisions: Vec<String>,
+    /// What could not be carried over, a sentence each.
+    pub left_out: Vec<String>,
+}
+
+/// One section.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Section {
+    /// Name; a valid UCI name (see [`section_name`]).
+    pub name: String,
+    /// Options in the order in which they are written.
+    pub options: Vec<(&'static str, String)>,
+    /// A list.
+    pub list: Option<(&'static str, Vec<String>)>,
+}
+
+impl Section {
+    /// A section without options; the name is made a valid one.
+    pub fn new(name: &str) -> Self {
+        Self { name: section_name(name), ..Self::default() }
+    }
+
+    /// Adds an option.
+    pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.options.push((name, value.into()));
+    }
+}
+
+impl Draft {
+    /// The configuration's text, as `uci commit` would write it.
+    pub fn text(&self) -> String {
+        let mut text = String::from("config failover 'settings'\n");
+        text += &options(&self.settings);
+        for (kind, sections) in [("provider", &self.providers), ("test", &self.tests)] {
+            for section in sections {
+                text += &format!("\nconfig {kind} {}\n{}", quoted(&section.name), options(&section.options));
+                for value in section.list.iter().flat_map(|(_, values)| values) {
+                    let name = section.list.as_ref().map_or("", |(name, _)| name);
+                    text += &format!("\tlist {name} {}\n", quoted(value));
+                }
+            }
+        }
+        text
+    }
+}
+
+fn options(options: &[(&str, String)]) -> String {
+    options.iter().map(|(name, value)| format!("\toption {name} {}\n", quoted(value))).collect()
+}
+
+/// In single quotes as libuci writes them; a quote inside ends them, is written behind a backslash, and begins them anew.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// `name` with everything that UCI does not allow in a section's name replaced by `_`; never empty.
+pub fn section_name(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    if safe.is_empty() { "unnamed".to_owned() } else { safe }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_is_a_configuration() {
+        let mut fiber = Section::new("fi-ber");
+        fiber.set("interface", "wan");
+        fiber.set("description", "the house's");
+        fiber.list = Some(("test", vec!["internet".to_owned()]));
+        let mut internet = Section::new("internet");
+        internet.list = Some(("target", vec!["1.1.1.1".to_owned(), "9.9.9.9".to_owned()]));
+        let draft = Draft {
+            settings: vec![("failback", "manual".to_owned())],
+            providers: vec![fiber],
+            tests: vec![internet],
+            ..Draft::default()
+        };
+        let loaded = crate::settings::parse("failover", draft.text().as_bytes()).unwrap();
+        let provider = &loaded.settings.providers[0];
+        assert_eq!((provider.name.as_str(), provider.description.as_deref()), ("fi_ber", Some("the house's")));
+        assert_eq!((loaded.settings.tests[0].targets.len(), loaded.warnings.len()), (2, 0));
+    }
+}
