@@ -67,9 +67,7 @@ pub fn fault_tolerant_router(path: &str, text: &[u8]) -> Result<Draft, Vec<Strin
     }
     self::tests(&mut notes, tests.map_or(&[], Vec::as_slice), &mut lines);
     notes.decided("The order of preference is that of the priority groups.");
-    notes.decided(
-        "When no provider is reliable the active one is kept (last_resort 'keep'); fault_tolerant_router then used all uplinks.",
-    );
+    notes.decided("When no provider is reliable the active one is kept (last_resort 'keep'), as before.");
     notes.decided("Nothing in the file says which line costs money: set option metered '1' for a mobile one.");
     notes.decided(
         "fault_tolerant_router is not touched: stop it before failoverd starts, and remove its marking rules from the firewall.",
@@ -186,10 +184,7 @@ fn tests(notes: &mut Notes<'_>, entries: &[(String, Node)], lines: &mut [Line]) 
                 for option in ["interval", "standby_interval"] {
                     notes.set(&mut options, (node.line, "tests: ", "interval"), (SectionKind::Settings, option), text);
                 }
-                notes.decided(format!(
-                    "Every provider is checked each {} seconds, on standby too, as before.",
-                    Short(text)
-                ));
+                notes.decided(format!("Every provider is checked every {} s, on standby too, as before.", Short(text)));
             }
             _ => notes.left_out(node.line, format!("tests: '{}' is left out", Short(key))),
         }

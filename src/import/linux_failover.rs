@@ -120,9 +120,7 @@ fn settings<'a>(notes: &mut Notes<'_>, number: impl Fn(&str) -> Number<'a>) {
         for option in ["interval", "standby_interval"] {
             notes.set(&mut options, (line, "CHECK_INTERVAL", ""), (SectionKind::Settings, option), text);
         }
-        notes.decided(format!(
-            "Every provider is checked each {text} seconds, on standby too, as before (CHECK_INTERVAL)."
-        ));
+        notes.decided(format!("Every provider is checked every {text} s, on standby too, as before (CHECK_INTERVAL)."));
     }
     let mut history = HISTORY;
     if let Some((line, text)) = chosen("MAX_STORED_TEST_RESULT_COUNT") {

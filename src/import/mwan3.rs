@@ -55,7 +55,8 @@ pub fn mwan3(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
             (None, Some(policy)) if line.enabled => {
                 line.enabled = false;
                 let text = format!(
-                    "interface '{}' is not in policy '{}', which carries the default route: it is written with enabled '0'",
+                    "interface '{}' is not in policy '{}', which carries the default route: it is written with \
+                     enabled '0'; with '1' it would take over last",
                     Short(&line.name),
                     Short(name_of(policy))
                 );
@@ -167,10 +168,10 @@ fn interface(notes: &mut Notes<'_>, section: &Section, name: &str, usual: &mut b
         // mwan3 takes whole numbers from 1 alone; anything else would be compared with other options in vain.
         if text.parse::<u32>().is_ok_and(|number| number > 0) {
             let theirs = format!(": {option}");
-            notes.set(&mut options, (line, &what, &theirs), (SectionKind::Provider, option_of(option)), text);
+            notes.set(&mut options, (line, &what, &theirs), (SectionKind::Provider, option), text);
             if option == "interval" {
                 notes.set(&mut options, (line, &what, &theirs), (SectionKind::Provider, "standby_interval"), text);
-                notes.decided(format!("{what}: checked every {text} seconds, on standby too, as before."));
+                notes.decided(format!("{what}: checked every {text} s, on standby too, as before."));
             }
         } else {
             notes.left_out(line, format!("{what}: {option} '{}' is no number from 1 on; left out", Short(text)));
@@ -209,11 +210,6 @@ fn interface(notes: &mut Notes<'_>, section: &Section, name: &str, usual: &mut b
     }
 }
 
-/// The schema's own name for an option that mwan3 has too.
-fn option_of(name: &str) -> &'static str {
-    OptionSpec::find(SectionKind::Provider, name).map_or("", |spec| spec.name)
-}
-
 fn down(notes: &mut Notes<'_>, section: &Section, what: &str, options: &mut Options, usual: &mut bool) {
     let Some((line, text)) = value(section, "down") else { return };
     match text.parse::<u32>() {
@@ -222,7 +218,7 @@ fn down(notes: &mut Notes<'_>, section: &Section, what: &str, options: &mut Opti
             *usual = false;
             notes.set(options, (line, what, ": down"), (SectionKind::Provider, "down"), text);
             notes.decided(format!(
-                "{what}: down '{text}' is kept; each of these checks sends up to 9 probes, mwan3's sent one."
+                "{what}: down '{text}' is kept; each of these checks sends up to 9 probes, mwan3's sent one to each address."
             ));
         }
         _ => {

@@ -26,6 +26,10 @@ impl Notes<'_> {
         let priorities = priorities(&lines);
         let weights = weights(&lines);
         for (at, (section, line)) in sections.iter_mut().zip(&mut lines).enumerate() {
+            if section.name != section_name(&line.name) {
+                let (name, own) = (Short(&line.name), &section.name);
+                self.draft.decisions.push(format!("'{name}' is called '{own}': another section has the first name."));
+            }
             if !line.enabled {
                 section.set("enabled", "0");
             }
@@ -38,7 +42,10 @@ impl Notes<'_> {
                 section.set("weight", weight.to_string());
             }
         }
+        // What concerns single providers is said before what concerns all.
+        let decided = std::mem::take(&mut self.draft.decisions);
         self.tests(&lines, &mut sections);
+        self.draft.decisions.extend(decided);
         self.in_common(&mut sections);
         self.draft.providers = sections;
         self.into_draft()
@@ -77,7 +84,7 @@ impl Notes<'_> {
             if peers.len() > 1 {
                 let text = format!(
                     "{subject} shared traffic among {}: failoverd does not do that yet and uses one of them at a time; \
-                     priority and weight are written, for when it does",
+                     their priority and weight are written for when it does",
                     peers.join(", ")
                 );
                 self.left_out(at, text);
