@@ -97,6 +97,10 @@ fn say(notes: &mut Notes<'_>, policy: Option<&Section>, usual: bool) {
              to notice a silent line.",
         );
     }
+    notes.decided(
+        "The connections of a provider that goes down are forgotten, and only those (flush_conntrack '1'); mwan3 kept them, \
+         or emptied the whole table.",
+    );
     notes.decided("Nothing in the file says which line costs money: set option metered '1' for a mobile one.");
     notes.decided("The metrics in /etc/config/network are no longer needed; they do no harm.");
     notes.decided(
@@ -272,6 +276,64 @@ fn words<'a>(section: &'a Section, name: &str) -> Vec<(u32, &'a str)> {
         UciValue::Single(text) => text.split_whitespace().map(|word| (option.line, word)).collect(),
         UciValue::List(items) => {
             items.iter().flat_map(|item| item.text.split_whitespace().map(|word| (item.line, word))).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_route_s_policy() {
+        const LINES: &str = "config interface a\noption enabled 1\nconfig interface b\noption enabled 1\n\
+            config member a1\noption interface a\nconfig member b1\noption interface b\noption metric 2\n\
+            config member a3\noption interface a\noption metric 3\n\
+            config policy ab\nlist use_member a1\nlist use_member b1\n\
+            config policy ba\nlist use_member a3\nlist use_member b1\n\
+            config policy a_alone\nlist use_member a1\n";
+        for (rules, want, why) in [
+            ("config rule r\noption use_policy ba\n", "b a", "a rule without conditions"),
+            (
+                "config rule r\noption use_policy ba\noption dest_ip 0.0.0.0/0\noption proto all\n",
+                "b a",
+                "or with open ones",
+            ),
+            (
+                "config rule q\noption use_policy ab\noption proto udp\nconfig rule r\noption use_policy ba\n",
+                "b a",
+                "not a narrower one",
+            ),
+            (
+                "config rule q\noption use_policy ba\nconfig rule r\noption use_policy ab\n",
+                "b a",
+                "the first match wins",
+            ),
+            (
+                "config rule q\noption use_policy ab\noption enabled 0\nconfig rule r\noption use_policy ba\n",
+                "b a",
+                "a rule that is off",
+            ),
+            (
+                "config rule q\noption use_policy ab\noption family ipv6\nconfig rule r\noption use_policy ba\n",
+                "b a",
+                "IPv6",
+            ),
+            (
+                "config rule q\noption dest_ip ::/0\noption use_policy ab\nconfig rule r\noption use_policy ba\n",
+                "b a",
+                "IPv6 by address",
+            ),
+            ("config rule r\noption use_policy a_alone\n", "a -b", "an interface outside of the policy waits"),
+            ("config rule r\noption use_policy default\n", "a b", "a built-in policy: the order of the file"),
+            ("config rule r\noption use_policy gone\n", "a b", "a policy that is not there"),
+            ("config rule r\noption proto icmp\noption use_policy ba\n", "a b", "no rule for all: the first policy"),
+            ("", "a b", "no rule at all"),
+        ] {
+            let draft = mwan3("mwan3", format!("{LINES}{rules}").as_bytes()).unwrap();
+            let off = |section: &crate::draft::Section| section.options.contains(&("enabled", "0".to_owned()));
+            let names = draft.providers.iter().map(|p| format!("{}{}", if off(p) { "-" } else { "" }, p.name));
+            assert_eq!(names.collect::<Vec<_>>().join(" "), want, "{why}");
         }
     }
 }

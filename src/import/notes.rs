@@ -56,17 +56,19 @@ impl<'a> Notes<'a> {
 
     /// The draft with its sentences in the order of the file.
     pub(super) fn into_draft(mut self) -> Draft {
-        self.left_out.sort_by_key(|(line, _)| *line);
-        let sentences = std::mem::take(&mut self.left_out);
-        self.draft.left_out = sentences.into_iter().map(|(line, text)| self.at(line, text)).collect();
+        self.draft.left_out = self.sentences();
         self.draft
     }
 
     /// Why there is no draft: the sentences so far, and this one.
     pub(super) fn refuse(mut self, why: &str) -> Vec<String> {
-        let why = format!("{}: {why}", self.path);
-        let mut sentences = std::mem::take(&mut self.left_out);
-        sentences.sort_by_key(|(line, _)| *line);
-        sentences.into_iter().map(|(line, text)| self.at(line, text)).chain([why]).collect()
+        let mut sentences = self.sentences();
+        sentences.push(format!("{}: {why}", self.path));
+        sentences
+    }
+
+    fn sentences(&mut self) -> Vec<String> {
+        self.left_out.sort_by_key(|(line, _)| *line);
+        self.left_out.iter().map(|(line, text)| self.at(*line, text)).collect()
     }
 }

@@ -149,3 +149,56 @@ fn weights(lines: &[Line]) -> Vec<Option<u64>> {
     };
     lines.iter().map(weight).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_and_weights() {
+        for (ranks, priorities_wanted, weights_wanted, why) in [
+            (
+                vec![(Some(1), 3), (Some(2), 2)],
+                vec![],
+                vec![None, None],
+                "the order says it all, and nothing is shared",
+            ),
+            (vec![(Some(10), 3), (Some(10), 3)], vec![1, 1], vec![None, None], "equal shares need no weights"),
+            (
+                vec![(Some(10), 3), (Some(10), 1), (Some(20), 9)],
+                vec![1, 1, 2],
+                vec![Some(3), Some(1), None],
+                "weights among equals alone",
+            ),
+            (
+                vec![(Some(0), 512), (Some(0), 1)],
+                vec![1, 1],
+                vec![Some(256), Some(1)],
+                "weights have a limit, and none is 0",
+            ),
+            (vec![(Some(7), 1), (None, 1), (None, 2)], vec![], vec![None; 3], "lines without rank share nothing"),
+        ] {
+            let line = |(rank, weight): &(Option<u32>, u32)| Line {
+                line: 1,
+                name: String::new(),
+                source: ("device", String::new()),
+                options: Vec::new(),
+                enabled: true,
+                rank: *rank,
+                weight: *weight,
+                targets: Vec::new(),
+                required: 1,
+            };
+            let lines: Vec<Line> = ranks.iter().map(line).collect();
+            assert_eq!((priorities(&lines), weights(&lines)), (priorities_wanted, weights_wanted), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_name_for_each() {
+        let taken = ["a".to_owned(), "a_2".to_owned()];
+        for (name, want) in [("b", "b"), ("a", "a_3"), ("settings", "settings_2")] {
+            assert_eq!(free(name, &taken), want);
+        }
+    }
+}
