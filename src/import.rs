@@ -11,7 +11,6 @@ mod notes;
 mod providers;
 mod python;
 mod targets;
-
 mod yaml;
 
 pub use fault_tolerant_router::fault_tolerant_router;

@@ -86,7 +86,8 @@ pub fn linux_failover(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
         "When no provider is reliable the active one is kept (last_resort 'keep'); linux_failover went to the first.",
     );
     notes.decided(
-        "A better provider takes over again once it has been reliable for a minute (failback_delay); linux_failover did not wait.",
+        "A better provider takes over again once it has been reliable for a minute (failback_delay); linux_failover did \
+         not wait.",
     );
     notes.decided("Nothing in the file says which line costs money: set option metered '1' for a mobile one.");
     notes.decided(
