@@ -99,12 +99,15 @@ impl Core {
                     let streak = provider.reliability.success_streak();
                     (Some(NoticeAction::Online), LogLevel::Info, Some(format!("{streak} checks succeeded in a row")))
                 }
-                state if bad(state) && !before.is_some_and(bad) => {
+                // One that was taken down by hand was not expected to work: it is no news that it does not yet.
+                state if bad(state) && !before.is_some_and(|it| bad(it) || it == ProviderState::Disabled) => {
                     (Some(NoticeAction::Offline), LogLevel::Warning, reason)
                 }
                 state if bad(state) => (None, LogLevel::Info, reason),
                 ProviderState::Checking => (None, LogLevel::Info, Some("checking".to_owned())),
-                _ => (None, LogLevel::Info, Some(state.word().to_owned())),
+                _ => {
+                    (None, LogLevel::Info, Some(reason.map_or(state.word().to_owned(), |it| format!("disabled: {it}"))))
+                }
             };
             let provider = Some(provider.settings.name.clone());
             out.push(Action::Notice(Notice::about(provider, action, level, reason)));
