@@ -14,6 +14,8 @@ use super::{Config, World, ms};
 #[derive(Clone, Debug)]
 pub struct Netifd {
     pub interfaces: Vec<Interface>,
+    /// What they were before the last change, where a test keeps it.
+    pub before: Vec<Interface>,
     /// Nothing comes, however often it is asked.
     pub silent: bool,
     /// From the question, or the notification, to the answer.
@@ -24,7 +26,7 @@ pub struct Netifd {
 
 impl Default for Netifd {
     fn default() -> Self {
-        Self { interfaces: vec![], silent: false, delay: ms(1), asked: vec![] }
+        Self { interfaces: vec![], before: vec![], silent: false, delay: ms(1), asked: vec![] }
     }
 }
 
