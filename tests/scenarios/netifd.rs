@@ -258,6 +258,7 @@ fn netifd_is_asked_when_the_kernel_changes_and_now_and_then() {
 #[test]
 fn only_the_kernel_tells_of_a_new_gateway() {
     let mut world = healthy();
+    world.pass(secs(5));
     world.interface("isp0").default_route = Some(DefaultRoute::Via(ip(10, 0, 0, 254)));
     world.disturb(|kernel| {
         let route = kernel.default_route("wan0", Some(ip(10, 0, 0, 254)), 0, PROTOCOL_STATIC);

@@ -150,7 +150,8 @@ fn what_is_known_is_saved_when_it_changes() {
     let names = |state: &State| state.interfaces.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&world.state), ["isp0", "isp1"], "those of providers alone");
     world.state.interfaces.clear();
-    world.tell_interfaces();
+    world.netifd_says(|it| it[2].addresses.clear());
+    world.pass(ms(5));
     assert!(world.state.interfaces.is_empty(), "not without need");
     world.netifd_says(|it| it[1].addresses.clear());
     world.pass(ms(5));
