@@ -6,13 +6,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Core;
+use super::{Core, log};
 use crate::event::Action;
 use crate::kernel::{IfIndex, Link, Snapshot};
 use crate::moment::Moment;
 use crate::netifd::Interface;
 use crate::provider::Provider;
-use crate::settings::UplinkSource;
+use crate::settings::{LogLevel, UplinkSource};
 use crate::takeover;
 
 /// netifd is asked at least this often: its notifications get lost.
@@ -70,6 +70,11 @@ impl Core {
         }
         self.hold = None;
         if !self.netifd.told {
+            let what = match self.state.interfaces.is_empty() {
+                true => "providers on its interfaces wait for it",
+                false => "what the run before knew of its interfaces is used",
+            };
+            out.push(log(LogLevel::Warning, None, format!("netifd has not answered within {GRACE:?}; {what}")));
             self.netifd.interfaces.clone_from(&self.state.interfaces);
             self.follow_interfaces(now, out);
         }

@@ -83,6 +83,9 @@ fn without_netifd_and_with_nothing_known() {
         world.reason_of("a"),
         "interface isp0: netifd has not answered yet; is ubus running, and may failoverd ask it?"
     );
+    let logged =
+        world.told.iter().filter(|(_, notice)| notice.to_string().contains("netifd has not answered within 2s"));
+    assert_eq!(logged.count(), 1, "one line in the log");
     assert!((3..=5).contains(&world.netifd.asked.len()), "asked now and then: {}", world.netifd.asked.len());
     world.netifd.silent = false;
     world.netifd.interfaces = (0..2).map(interface).collect();
