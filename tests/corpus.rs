@@ -35,3 +35,8 @@ fn icmp() {
 fn ubus() {
     replay("ubus", failoverd::ubus_call::exercise);
 }
+
+#[test]
+fn netifd() {
+    replay("netifd", failoverd::netifd::exercise);
+}
