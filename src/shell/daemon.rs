@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::conntrack::Connections;
+use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
@@ -52,6 +53,7 @@ pub(crate) struct Daemon {
     probers: Probers,
     counters: Counters,
     connections: Connections,
+    scripts: Runner,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
     sequence: u64,
@@ -124,6 +126,7 @@ impl Daemon {
             probers: Probers::default(),
             counters: Counters::default(),
             connections: Connections::default(),
+            scripts: Runner::new(Path::new(hotplug::DIRECTORY)),
             bus: Bus::new(&places.socket),
             lookups: vec![],
             sequence: 0,
@@ -245,6 +248,9 @@ impl Daemon {
             log::log!(level, "{notice}");
         }
         self.bus.notify(notice);
+        if notice.action.is_some() {
+            self.scripts.run(notice.environment());
+        }
     }
 
     /// Writes the state file; if that fails, again with the next reading of the kernel.
