@@ -147,4 +147,15 @@ mod tests {
         assert!(error.contains("cannot write the state file"), "{error}");
         assert!(matches!(load(&path), (found, None) if found == state()));
     }
+
+    #[test]
+    fn a_link_in_the_directory_leads_nowhere() {
+        let directory = Directory::new();
+        let path = directory.path().join("state.json");
+        let victim = directory.path().join("victim");
+        fs::write(&victim, "as it was").unwrap();
+        std::os::unix::fs::symlink(&victim, directory.path().join("state.json.new")).unwrap();
+        save(&path, &state()).unwrap_err();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+    }
 }
