@@ -223,7 +223,7 @@ impl Bus {
         }
         let refused = &link.following.refused;
         let told = std::mem::replace(&mut self.reading.refusal_told, !refused.is_empty());
-        if let Some((_, status)) = refused.first().filter(|_| !told) {
+        if let Some((_, status)) = refused.first().filter(|_| !told && !self.refusal_told) {
             let what: Vec<_> = refused.iter().map(|(what, _)| *what).collect();
             log::warn!(
                 "ubus: of '{NETIFD}' ubusd does not deliver {} ({status}), which /usr/share/acl.d/failover.json must allow: a change \
@@ -257,7 +257,9 @@ impl Bus {
         link.following.stage = Stage::Away { again: now + pause };
         self.reading.pause = (pause * 2).min(self.timing.search.1);
         let since = *self.reading.failing.get_or_insert(now);
-        if now.duration_since(since) < grace || std::mem::replace(&mut self.reading.failure_told, true) {
+        // Where our own object is refused, that has told of the ACL already.
+        let quiet = self.refusal_told || now.duration_since(since) < grace;
+        if quiet || std::mem::replace(&mut self.reading.failure_told, true) {
             log::debug!("ubus: the interfaces of '{NETIFD}' cannot be read: {cause}");
         } else {
             log::warn!("ubus: the interfaces of '{NETIFD}' cannot be read: {cause}; trying again");

@@ -154,7 +154,7 @@ impl Bus {
                 if !std::mem::replace(&mut self.refusal_told, true) {
                     log::warn!(
                         "ubus: ubusd refuses the object '{OBJECT}' ({status}): either another program has it, or this \
-                         user may not publish it (/usr/share/acl.d); trying again"
+                         user may not use ubus as failoverd does: see /usr/share/acl.d/failover.json; trying again"
                     );
                 }
                 Ok(None)
