@@ -96,3 +96,43 @@ impl Calls {
         self.0.iter().map(|open| open.until).min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn data(seq: u16, peer: u32) -> InboundMsg<'static> {
+        InboundMsg::Data { seq, peer, obj_id: Some(77), data: Some(b"x") }
+    }
+
+    fn status(seq: u16, peer: u32, status: i32) -> InboundMsg<'static> {
+        InboundMsg::Status { seq, peer, status }
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_request_with_its_number_and_peer() {
+        let (mut calls, now) = (Calls::default(), Instant::now());
+        let frame = |sequence, peer| Frame::to_peer(ubus::wire::MsgType::Invoke, sequence, peer, vec![]);
+        let second = Duration::from_secs(1);
+        calls.add(Ask::Subscribe, &frame(7, 0), now, now + second);
+        calls.add(Ask::Dump, &frame(8, 4711), now, now + 2 * second);
+        calls.add(Ask::Listen("a"), &frame(9, 1), now, now + 3 * second);
+        assert!(calls.uses(8) && !calls.uses(10));
+        for stranger in [status(7, 4711, 0), status(8, 0, 0), status(10, 1, 0), data(8, 0)] {
+            assert!(calls.take(&stranger).is_none(), "{stranger:?}");
+        }
+        assert!(calls.take(&data(8, 4711)).is_none(), "not whole before its status");
+        let (ask, answer) = calls.take(&status(8, 4711, 0)).unwrap();
+        let answer = answer.unwrap();
+        assert_eq!((ask, answer.object, answer.data.as_deref()), (Ask::Dump, ObjId::new(77), Some(&b"x"[..])));
+        assert!(calls.take(&status(8, 4711, 0)).is_none(), "answered once");
+        assert!(matches!(calls.take(&status(9, 1, 6)), Some((Ask::Listen("a"), Err(UbusStatus::PermissionDenied)))));
+        assert_eq!(calls.deadline(), Some(now + second));
+        assert_eq!(calls.expired(now), None);
+        assert_eq!(calls.expired(now + second), Some((Ask::Subscribe, now)));
+        assert!(calls.take(&status(7, 0, 0)).is_none(), "too late");
+        assert_eq!((calls.expired(now + 9 * second), calls.deadline()), (None, None));
+    }
+}

@@ -48,6 +48,8 @@ pub enum Step {
     Notify(String, Map<String, Value>),
     /// `{"event": {...}}`: the event `network.interface`.
     Event(Map<String, Value>),
+    /// `{"comment": "..."}`: what was done to the real one.
+    Comment(String),
 }
 
 const OBJECT: &str = "network.interface";
@@ -138,6 +140,7 @@ impl Netifd {
             Step::Dump(dump) => self.state().dump = dump.clone(),
             Step::Notify(name, data) => self.notify(name, data),
             Step::Event(data) => self.event(data),
+            Step::Comment(_) => {}
         }
     }
 
@@ -177,12 +180,13 @@ impl Step {
                 .and_then(Value::as_str)
                 .and_then(|name| Some(Step::Notify(name.to_owned(), table("data")?))),
             table("event").map(Step::Event),
+            value.get("comment").and_then(Value::as_str).map(|text| Step::Comment(text.to_owned())),
         ];
         steps
             .into_iter()
             .flatten()
             .next()
-            .ok_or_else(|| "neither 'dump' nor 'notify' with 'data' nor 'event'".to_owned())
+            .ok_or_else(|| "neither 'dump' nor 'notify' with 'data' nor 'event' nor 'comment'".to_owned())
     }
 }
 
@@ -202,6 +206,7 @@ mod tests {
                 Some(Step::Notify("interface.update".to_owned(), table(json!({ "interface": "wan" })))),
             ),
             (r#"{"event": {"action": "ifup"}, "at": 5}"#, Some(Step::Event(table(json!({ "action": "ifup" }))))),
+            (r#"{"comment": "pulled"}"#, Some(Step::Comment("pulled".to_owned()))),
             (r#"{"notify": "interface.update"}"#, None),
             (r#"{"dump": 5}"#, None),
             ("dump", None),
