@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// One interface of netifd (`netifd/ubus.c`, `netifd_dump_status`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,4 +46,34 @@ pub enum DefaultRoute {
     Via(IpAddr),
     /// Out of the device, without a next hop (point-to-point).
     Direct,
+}
+
+/// Reads the answer of `network.interface dump`. An entry without a name is left out, a member that is not what it should be is absent.
+pub fn interfaces(dump: &Map<String, Value>) -> Vec<Interface> {
+    dump.get("interface").and_then(Value::as_array).into_iter().flatten().filter_map(interface).collect()
+}
+
+fn interface(entry: &Value) -> Option<Interface> {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
+    let flag = |name: &str| entry.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let list = |name: &str| entry.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let address = |value: &Value| value.as_str().and_then(|text| text.parse::<IpAddr>().ok());
+    let default_route = list("route").iter().find_map(|route| {
+        let is_default = route.get("mask").and_then(Value::as_u64) == Some(0)
+            && route.get("target").and_then(address).is_some_and(|target| target.is_ipv4());
+        let next_hop = route.get("nexthop").and_then(address)?;
+        is_default.then_some(if next_hop.is_unspecified() { DefaultRoute::Direct } else { DefaultRoute::Via(next_hop) })
+    });
+    Some(Interface {
+        name: text("interface")?,
+        up: flag("up"),
+        pending: flag("pending"),
+        autostart: flag("autostart"),
+        proto: text("proto").unwrap_or_default(),
+        device: text("l3_device"),
+        lower_device: text("device"),
+        addresses: list("ipv4-address").iter().filter_map(|entry| entry.get("address").and_then(address)).collect(),
+        default_route,
+        dns_servers: list("dns-server").iter().filter_map(address).collect(),
+    })
 }

@@ -188,6 +188,10 @@ impl Daemon {
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
                     BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
+                    BusEvent::HotplugUnheard { environment, cause } => {
+                        log::debug!("procd runs no scripts for this: {cause}");
+                        self.scripts.run(environment);
+                    }
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
                 },
@@ -248,9 +252,7 @@ impl Daemon {
             log::log!(level, "{notice}");
         }
         self.bus.notify(notice);
-        if notice.action.is_some() {
-            self.scripts.run(notice.environment());
-        }
+        self.bus.hotplug(notice);
     }
 
     /// Writes the state file; if that fails, again with the next reading of the kernel.

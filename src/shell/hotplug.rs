@@ -15,6 +15,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::ubus::Environment;
+
 /// Where the scripts are. procd has an object `hotplug.failover` on ubus for it.
 pub(crate) const DIRECTORY: &str = "/etc/hotplug.d/failover";
 
@@ -26,9 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Events that wait; beyond it the oldest is given up.
 const MAX_WAITING: usize = 64;
-
-/// Names and values, for the scripts.
-type Environment = Vec<(&'static str, String)>;
 
 /// What a script prints goes here.
 #[derive(Clone, Copy, Debug)]

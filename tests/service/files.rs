@@ -109,7 +109,7 @@ fn the_user_may_do_on_ubus_what_the_daemon_does_and_no_more() {
         ("network.device", AclOp::Subscribe, None, false),
         ("network.interface", AclOp::Listen, None, true),
         ("ubus.object.add", AclOp::Listen, None, true),
-        ("ubus.object.remove", AclOp::Listen, None, true),
+        ("ubus.object.remove", AclOp::Listen, None, false),
         ("", AclOp::Listen, None, false),
         ("network.interface", AclOp::Access, Some("dump"), true),
         ("network.interface", AclOp::Access, Some("down"), false),

@@ -56,16 +56,6 @@ pub(super) async fn notify_test(socket: &Path, directory: &Path) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::os::unix::net::UnixStream;
-    use std::sync::mpsc::channel;
-
-    use failoverd::ubus_frame::FrameReader;
-    use failoverd::ubus_value;
-    use ubus::server::UbusConnection;
-    use ubus::wire::{Codec, Frame};
-    use ubus::{BlobMsgTable, Transport, UbusError, UbusObject};
-
     use super::*;
     use crate::shell::testing::Directory;
     use crate::shell::ubus::test_broker::{Broker, Place};
@@ -76,28 +66,6 @@ mod tests {
             std::fs::write(place.path().join(name), script).unwrap();
         }
         place
-    }
-
-    /// The broker's side of a connection, for the object of a stand-in for procd.
-    struct Stream(UnixStream, FrameReader);
-
-    impl Transport for Stream {
-        fn send(&mut self, frame: &Frame) -> Result<(), UbusError> {
-            self.0.write_all(&Codec::write_frame(frame)).map_err(|_| UbusError::Closed)
-        }
-
-        fn recv(&mut self) -> Result<Option<Frame>, UbusError> {
-            loop {
-                if let Some(frame) = self.1.next_frame().map_err(|_| UbusError::Closed)? {
-                    return Ok(Some(frame));
-                }
-                let mut chunk = [0; 4096];
-                match self.0.read(&mut chunk) {
-                    Ok(count) if count > 0 => self.1.push(&chunk[..count]),
-                    _ => return Err(UbusError::Closed),
-                }
-            }
-        }
     }
 
     #[tokio::test]
@@ -123,32 +91,13 @@ mod tests {
     #[tokio::test]
     async fn procd_is_asked_first() {
         let ubus = Place::new();
-        let broker = Broker::start(&ubus);
-        let socket = ubus.socket();
-        let (tell, told) = channel();
-        let (ready, waiting) = channel();
-        let procd = std::thread::spawn(move || {
-            let transport = Stream(UnixStream::connect(socket).unwrap(), FrameReader::default());
-            let object = UbusObject::new("hotplug.failover").method("call", move |arguments| {
-                tell.send(ubus_value::decode(arguments).unwrap()).unwrap();
-                Ok(BlobMsgTable::build(|_| {}))
-            });
-            let mut procd = UbusConnection::connect_and_register(transport, object).unwrap();
-            ready.send(()).unwrap();
-            while procd.poll_one().is_ok() {}
-        });
-        waiting.recv().unwrap();
+        let _broker = Broker::start(&ubus);
+        let procd = lab::HotplugObject::start(&ubus.socket()).unwrap();
         let scripts = place(&[("10-user", "exit 1"), ("20-mail", "exit 1")]);
         let outcome = notify_test(&ubus.socket(), scripts.path()).await;
         assert_eq!((outcome.complaint, outcome.exit), (None, Exit::Fine), "{}", outcome.text);
         assert!(outcome.text.contains("as root:\n  10-user\n  20-mail\n"), "{}", outcome.text);
-        let arguments = told.recv().unwrap();
-        assert_eq!(
-            Value::Object(arguments),
-            serde_json::json!({ "env": ["ACTION=test", "REASON=a test, nothing has happened"] })
-        );
-        drop(broker);
-        procd.join().unwrap();
+        assert_eq!(procd.calls(), [["ACTION=test", "REASON=a test, nothing has happened"]]);
     }
 
     #[tokio::test]
