@@ -4,6 +4,7 @@
 
 mod checks;
 mod choice;
+mod forget;
 mod kernel;
 mod reload;
 mod status;
@@ -63,6 +64,7 @@ pub struct Core {
     active_since: Moment,
     switches: u64,
     pin_warned: bool,
+    connections: forget::Connections,
 }
 
 impl Core {
@@ -106,6 +108,7 @@ impl Core {
             active_since: now,
             switches: 0,
             pin_warned: false,
+            connections: forget::Connections::default(),
         }
     }
 
@@ -174,6 +177,7 @@ impl Core {
                 break;
             }
         }
+        self.forget_connections(out);
         self.begin_checks(now, out);
     }
 

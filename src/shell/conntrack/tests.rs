@@ -15,7 +15,7 @@ const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 7), 44
 
 fn lan(number: u16) -> SocketAddrV4 {
     let [high, low] = number.to_be_bytes();
-    SocketAddrV4::new(Ipv4Addr::new(10, 1, high, low), 40_000 + number % 20_000)
+    SocketAddrV4::new(Ipv4Addr::new(10, 1, high, low), 1 + number % 65_000)
 }
 
 /// `count` translated flows of the LAN that leave with address `outside`, from the client `first` on.

@@ -31,7 +31,12 @@ impl World {
             Action::Save(state) => self.state = state,
             Action::Notice(notice) => self.told.push((self.now, notice)),
             Action::Stopped => self.stopped = true,
-            Action::CloseProber(_) | Action::ReadInterfaces | Action::ForgetConnections(_) => {}
+            Action::ForgetConnections(addresses) => {
+                let early = addresses.iter().find(|it| self.first.contains(it));
+                assert_eq!(early, None, "forgotten while a slot of its provider is first");
+                self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));
+            }
+            Action::CloseProber(_) | Action::ReadInterfaces => {}
         }
     }
 
