@@ -77,6 +77,8 @@ pub struct Provider {
     pub settings: ProviderSettings,
     /// Its way out, or what is missing.
     pub uplink: Result<Uplink, Reason>,
+    /// DNS servers that netifd reports for it; a change makes the plan out of date.
+    pub dns_servers: Vec<IpAddr>,
     /// Whether its probes can get out.
     pub path: Path,
     /// Its probes.
@@ -109,6 +111,7 @@ impl Provider {
             id,
             settings: settings.clone(),
             uplink: Err(Reason::NotReadYet),
+            dns_servers: vec![],
             path: Path::Unknown,
             prober,
             reliability: Reliability::default(),
