@@ -41,6 +41,12 @@ fn header() -> Body {
     Body::new(&[INET, 0, 0, 0])
 }
 
+/// Whether one of `addresses` stands anywhere in the message. Says no to nearly all of a large table, for a tenth of the time that it
+/// takes to read an entry.
+pub(super) fn mentions(message: &Message, addresses: &[Ipv4Addr]) -> bool {
+    message.body.windows(4).any(|bytes| addresses.iter().any(|address| address.octets() == bytes))
+}
+
 /// An entry that can be deleted: its original tuple names two addresses and a protocol, and it has an id.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
@@ -233,6 +239,7 @@ mod tests {
         ] {
             let message = message(&tuple(original.0, original.1, &[]), &tuple(reply.0, reply.1, &[]), &[IDENTITY]);
             let entry = Entry::parse(&message).unwrap();
+            assert!(!needs || mentions(&message, &[router]), "{why}");
             assert_eq!(entry.needs(&[Ipv4Addr::new(9, 9, 9, 9), router]), needs.then_some(router), "{why}");
         }
     }

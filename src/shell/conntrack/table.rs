@@ -11,7 +11,7 @@ use std::time::Duration;
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::entry::{Entry, dump_request};
+use super::entry::{Entry, dump_request, mentions};
 use crate::shell::netlink::Message;
 
 /// `NETLINK_NETFILTER` of linux/netlink.h.
@@ -95,6 +95,9 @@ impl Reader {
             self.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::InnerMessage(message) => {
+                    if !mentions(&message, addresses) {
+                        continue;
+                    }
                     let Some(entry) = Entry::parse(&message) else { continue };
                     deletes.extend(entry.needs(addresses).map(|address| (address, entry.delete())));
                 }
