@@ -8,7 +8,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -52,8 +51,9 @@ impl Connections {
 fn serve(requests: Receiver<Vec<Ipv4Addr>>) {
     let mut complained = false;
     while let Ok(first) = requests.recv() {
-        let addresses: BTreeSet<Ipv4Addr> = first.into_iter().chain(requests.try_iter().flatten()).collect();
-        let addresses: Vec<Ipv4Addr> = addresses.into_iter().collect();
+        let mut addresses: Vec<Ipv4Addr> = first.into_iter().chain(requests.try_iter().flatten()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
         match forget(&addresses) {
             Ok(tallies) => {
                 tell(&addresses, &tallies);
@@ -69,29 +69,27 @@ fn serve(requests: Receiver<Vec<Ipv4Addr>>) {
     }
 }
 
-/// Goes through the table until nothing of `addresses` is left.
-fn forget(addresses: &[Ipv4Addr]) -> io::Result<BTreeMap<Ipv4Addr, Tally>> {
-    let mut all: BTreeMap<Ipv4Addr, Tally> = BTreeMap::new();
+/// Goes through the table until nothing of `addresses` is left; what became of the connections of each.
+fn forget(addresses: &[Ipv4Addr]) -> io::Result<Vec<Tally>> {
+    let mut all = vec![Tally::default(); addresses.len()];
     for _ in 0..WALKS {
         let found = walk(addresses)?;
-        for (address, tally) in &found.tallies {
-            let sum = all.entry(*address).or_default();
+        for (sum, tally) in all.iter_mut().zip(&found.tallies) {
             sum.forgotten += tally.forgotten;
             sum.held = tally.held;
         }
-        if !found.interrupted && found.tallies.values().all(|tally| tally.forgotten == 0) {
+        if !found.interrupted && found.tallies.iter().all(|tally| tally.forgotten == 0) {
             break;
         }
     }
     Ok(all)
 }
 
-fn tell(addresses: &[Ipv4Addr], tallies: &BTreeMap<Ipv4Addr, Tally>) {
-    for address in addresses {
-        let Tally { forgotten, held } = tallies.get(address).copied().unwrap_or_default();
-        let level = if forgotten > 0 { log::Level::Info } else { log::Level::Debug };
+fn tell(addresses: &[Ipv4Addr], tallies: &[Tally]) {
+    for (address, Tally { forgotten, held }) in addresses.iter().zip(tallies) {
+        let level = if *forgotten > 0 { log::Level::Info } else { log::Level::Debug };
         log::log!(level, "forgot {forgotten} connections of address {address}");
-        if held > 0 {
+        if *held > 0 {
             log::info!("the kernel holds on to {held} offloaded connections of address {address} until they expire");
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! Called by the thread in `conntrack`; may wait. `entry` knows the bytes.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::net::Ipv4Addr;
 use std::num::NonZeroI32;
@@ -36,22 +35,22 @@ pub(super) struct Tally {
 }
 
 /// What one walk through the table came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Walk {
-    /// By address; those of which nothing was found are missing.
-    pub(super) tallies: BTreeMap<Ipv4Addr, Tally>,
+    /// In the order of the addresses.
+    pub(super) tallies: Vec<Tally>,
     /// Entries may have been missed.
     pub(super) interrupted: bool,
 }
 
-/// A delete, with the address whose connection it ends.
-pub(super) type Deletes = Vec<(Ipv4Addr, Message)>;
+/// A delete, with the position of the address whose connection it ends.
+pub(super) type Delete = (usize, Message);
 
 /// Goes through the whole table once and deletes the connections of `addresses`, a datagram of the dump at a time. The kernel's
 /// place in the table is an entry that we have not seen yet, so the deletes do not move it; and memory stays small.
 pub(super) fn walk(addresses: &[Ipv4Addr]) -> io::Result<Walk> {
     let (mut reader, mut writer) = (Reader::open()?, Writer::open()?);
-    let mut walk = Walk::default();
+    let mut walk = Walk { tallies: vec![Tally::default(); addresses.len()], interrupted: false };
     while let Some(deletes) = reader.next(addresses)? {
         for together in deletes.chunks(TOGETHER) {
             writer.delete(together, &mut walk.tallies)?;
@@ -79,7 +78,7 @@ impl Reader {
     }
 
     /// What is to be deleted of the next datagram; `None`: that was all.
-    pub(super) fn next(&mut self, addresses: &[Ipv4Addr]) -> io::Result<Option<Deletes>> {
+    pub(super) fn next(&mut self, addresses: &[Ipv4Addr]) -> io::Result<Option<Vec<Delete>>> {
         if self.done {
             return Ok(None);
         }
@@ -127,40 +126,36 @@ impl Writer {
     }
 
     /// Sends deletes and waits until the kernel has dealt with the last of them. It answers those that it refuses, and the last one.
-    pub(super) fn delete(
-        &mut self,
-        deletes: &[(Ipv4Addr, Message)],
-        tallies: &mut BTreeMap<Ipv4Addr, Tally>,
-    ) -> io::Result<()> {
+    pub(super) fn delete(&mut self, deletes: &[Delete], tallies: &mut [Tally]) -> io::Result<()> {
         if deletes.is_empty() {
             return Ok(());
         }
         let first = self.sequence;
         let mut datagram = Vec::new();
-        for (at, (address, message)) in deletes.iter().enumerate() {
+        for (at, (_, message)) in deletes.iter().enumerate() {
             let last = at + 1 == deletes.len();
             let flags = NLM_F_REQUEST | if last { NLM_F_ACK } else { 0 };
             datagram.extend(bytes(message.clone(), flags, self.sequence));
-            tallies.entry(*address).or_default().forgotten += 1;
             self.sequence = self.sequence.wrapping_add(1);
         }
         self.socket.send(&datagram)?;
+        for (address, _) in deletes {
+            tallies.get_mut(*address).into_iter().for_each(|tally| tally.forgotten += 1);
+        }
         loop {
             let length = self.socket.read(&mut self.buffer)?;
             for answer in messages(self.buffer.get(..length).unwrap_or_default()) {
                 let NetlinkPayload::Error(error) = answer.payload else { continue };
                 let index = usize::try_from(answer.header.sequence_number.wrapping_sub(first)).unwrap_or(usize::MAX);
                 let Some((address, _)) = deletes.get(index) else { continue };
-                let tally = tallies.entry(*address).or_default();
                 let code = error.code.map_or(0, NonZeroI32::get).saturating_abs();
-                if code != 0 {
+                if let (true, Some(tally)) = (code != 0, tallies.get_mut(*address)) {
                     tally.forgotten = tally.forgotten.saturating_sub(1);
+                    tally.held += usize::from(code == libc::EBUSY);
                 }
-                match code {
-                    // Gone by itself since it was read, or another connection now.
-                    0 | libc::ENOENT => {}
-                    libc::EBUSY => tally.held += 1,
-                    code => return Err(io::Error::from_raw_os_error(code)),
+                // ENOENT: gone by itself since it was read, or another connection now.
+                if !matches!(code, 0 | libc::ENOENT | libc::EBUSY) {
+                    return Err(io::Error::from_raw_os_error(code));
                 }
                 if index + 1 == deletes.len() {
                     return Ok(());
