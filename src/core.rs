@@ -4,6 +4,7 @@
 
 mod checks;
 mod choice;
+mod forget;
 mod kernel;
 mod netifd;
 mod reload;
@@ -73,6 +74,7 @@ pub struct Core {
     active_since: Moment,
     switches: u64,
     pin_warned: bool,
+    connections: forget::Connections,
 }
 
 impl Core {
@@ -120,6 +122,7 @@ impl Core {
             active_since: now,
             switches: 0,
             pin_warned: false,
+            connections: forget::Connections::default(),
         };
         core.wait_for_netifd(now);
         core
@@ -199,6 +202,7 @@ impl Core {
                 break;
             }
         }
+        self.forget_connections(out);
         self.begin_checks(now, out);
     }
 

@@ -8,6 +8,7 @@
 
 mod adoption;
 mod bus;
+mod connections;
 mod events;
 mod intruders;
 mod killed;

@@ -6,6 +6,7 @@
 mod model;
 
 mod adversity;
+mod connections;
 mod kernel;
 mod netifd;
 mod outage;
