@@ -58,6 +58,7 @@ impl Core {
             let first = self.last_changes.first().map(|change| self.describe(change)).unwrap_or_default();
             warnings.push(format!("the kernel does not take a change, it is tried again: {first}"));
         }
+        warnings.extend(self.advice.iter().cloned());
         warnings
     }
 

@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod init;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -12,7 +13,7 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-pub(crate) use args::{Command, RunOptions};
+pub(crate) use args::{Command, InitOptions, RunOptions};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command {
         Command::Run(options) => crate::shell::run(&options).into(),
         Command::Validate { file } => crate::shell::validate(&file).into(),
+        Command::Init(options) => init::init(&options).into(),
         Command::Cleanup => crate::shell::cleanup().into(),
         Command::Version => {
             print(concat!("failoverd ", env!("CARGO_PKG_VERSION"), "\n"));
