@@ -77,7 +77,7 @@ fn reachable(provider: &ProviderSettings, firewall: &Firewall, neighbours: &Neig
     let inner: Vec<&&Zone> = inner.iter().filter(|zone| !zones.contains(zone)).collect();
     let forwarded = |from: &&&Zone| zones.iter().any(|to| firewall.forwards(&from.name, &to.name));
     match inner.first() {
-        Some(lan) if !inner.iter().any(|zone| forwarded(zone)) => Some(format!(
+        Some(lan) if !inner.iter().any(forwarded) => Some(format!(
             "nothing is forwarded from zone '{0}' to its {1}: add a config forwarding with option src '{0}' and option dest '{2}'",
             lan.name,
             place(first),

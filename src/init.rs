@@ -27,7 +27,9 @@ pub struct Facts<'a> {
 /// Finds the WANs. Without one there is no draft, and the sentences say what was looked for and left out.
 pub fn draft(facts: Facts<'_>) -> Result<Draft, Vec<String>> {
     let (mut found, mut left_out) = candidate::find(facts);
-    let active = facts.default_devices.first().map(String::as_str);
+    // Under a VPN that takes all traffic it is the line whose default route comes next.
+    let devices = facts.default_devices.iter().map(String::as_str);
+    let active = devices.map(Some).find(|device| found.iter().any(|wan| wan.is_on(*device))).flatten();
     found.sort_by_key(|it| (!it.is_on(active), it.medium, it.metric, it.line));
     for extra in found.drain(found.len().min(MAX_PROVIDERS)..) {
         left_out.push(format!("{}: there can be no more than {MAX_PROVIDERS} providers", extra.name));
@@ -36,7 +38,7 @@ pub fn draft(facts: Facts<'_>) -> Result<Draft, Vec<String>> {
         left_out.insert(0, words::nothing_found(facts));
         return Err(left_out);
     }
-    let mut draft = Draft { decisions: words::decisions(facts, &found), left_out, ..Draft::default() };
+    let mut draft = Draft { decisions: words::decisions(facts, active, &found), left_out, ..Draft::default() };
     for wan in &found {
         let mut section = Section::new(&unique(&wan.name, &draft.providers));
         section.set("interface", &wan.name);

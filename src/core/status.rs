@@ -48,7 +48,7 @@ impl Core {
             warnings.push("failover is disabled: set failover.settings.enabled to 1".to_owned());
         }
         if self.providers.is_empty() {
-            warnings.push("no provider is configured".to_owned());
+            warnings.push("no provider is configured: 'failoverd init' looks for lines to the internet".to_owned());
         }
         if self.pin_warned {
             let pin = pin.unwrap_or_default();

@@ -63,19 +63,19 @@ pub fn merge(path: &str, existing: &[u8], draft: &Draft, replace: bool) -> Resul
 
 type Meaning<'a> = (&'a str, Option<&'a str>, Vec<(&'a str, Vec<&'a str>)>);
 
-/// A section without its lines; the settings only if the draft leaves them alone.
+/// A section without its lines; of the settings what the draft leaves alone.
 fn meaning<'a>(section: &'a Section, draft: &Draft) -> Option<Meaning<'a>> {
-    if section.kind == "failover" && (section.options.is_empty() || !draft.settings.is_empty()) {
-        return None;
-    }
-    let options = section.options.iter().map(|option| {
+    let is_settings = section.kind == "failover";
+    let ours = |name: &str| is_settings && draft.settings.iter().any(|(known, _)| *known == name);
+    let options = section.options.iter().filter(|option| !ours(&option.name)).map(|option| {
         let values = match &option.value {
             UciValue::Single(text) => vec![text.as_str()],
             UciValue::List(items) => items.iter().map(|item| item.text.as_str()).collect(),
         };
         (option.name.as_str(), values)
     });
-    Some((&section.kind, section.name.as_deref(), options.collect()))
+    let options: Vec<_> = options.collect();
+    (!is_settings || !options.is_empty()).then_some((&section.kind, section.name.as_deref(), options))
 }
 
 fn edited(existing: &[u8], file: &File, draft: &Draft, goes: impl Fn(&Section) -> bool) -> Vec<u8> {
@@ -96,10 +96,9 @@ fn edited(existing: &[u8], file: &File, draft: &Draft, goes: impl Fn(&Section) -
     // Comments and empty lines at the end of a section that goes belong to what follows.
     let mut pending: Vec<u8> = Vec::new();
     for (number, line) in (1..).zip(existing.split_inclusive(|&byte| byte == b'\n')) {
-        if gone.contains(&number) {
-            dropping = true;
-        } else if kept.contains(&number) {
-            dropping = false;
+        if gone.contains(&number) || kept.contains(&number) {
+            text.append(&mut pending);
+            dropping = gone.contains(&number);
         }
         let trimmed = line.trim_ascii_start();
         let remark = trimmed.is_empty() || trimmed.starts_with(b"#");
@@ -107,10 +106,7 @@ fn edited(existing: &[u8], file: &File, draft: &Draft, goes: impl Fn(&Section) -
             (true, true) => pending.extend_from_slice(line),
             (true, false) => pending.clear(),
             (false, _) if replaced.contains(&number) => {}
-            (false, _) => {
-                text.append(&mut pending);
-                text.extend_from_slice(line);
-            }
+            (false, _) => text.extend_from_slice(line),
         }
         if settings.is_some_and(|section| section.line == number) {
             end_line(&mut text);
@@ -246,9 +242,9 @@ mod tests {
             ),
             ("config failover settings\n option upp 2\n", draft(), false, "failover:2: settings: unknown option 'upp'"),
             (
-                "config provider old\n option device eth9\n option description 'two\n# lines'\n",
-                draft(),
-                true,
+                "config failover settings\n option up '2\n option down 3 #'\n",
+                Draft { settings: vec![("up", "5".to_owned())], ..draft() },
+                false,
                 "failover: cannot be changed safely (does a value span lines?): move the file away, then try again",
             ),
         ] {

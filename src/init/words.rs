@@ -17,15 +17,15 @@ pub(super) fn nothing_found(facts: Facts<'_>) -> String {
     )
 }
 
-/// Who is in which place, and what else there is to know. `wans` is in order, and not empty.
-pub(super) fn decisions(facts: Facts<'_>, wans: &[Candidate]) -> Vec<String> {
+/// Who is in which place, and what else there is to know. `wans` is in order, and not empty; `active` is the device of the one that
+/// carries the default route now.
+pub(super) fn decisions(facts: Facts<'_>, active: Option<&str>, wans: &[Candidate]) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
     if facts.interfaces.is_none() {
         sentences.push("netifd cannot be asked: this is judged by the configuration files alone".to_owned());
     }
-    let active = facts.default_devices.first().map(String::as_str);
-    sentences.extend((1..).zip(wans).map(|(place, wan)| decision(facts, place, wan)));
-    if let (Some(device), false) = (active, wans.iter().any(|wan| wan.is_on(active))) {
+    sentences.extend((1..).zip(wans).map(|(place, wan)| decision(facts, active, place, wan)));
+    if let Some(device) = facts.default_devices.first().filter(|device| active != Some(device)) {
         sentences
             .push(format!("the default route leads through {device} now, which is no provider's: it is left alone"));
     }
@@ -43,20 +43,24 @@ pub(super) fn decisions(facts: Facts<'_>, wans: &[Candidate]) -> Vec<String> {
     sentences
 }
 
-fn decision(facts: Facts<'_>, place: usize, wan: &Candidate) -> String {
-    let active = facts.default_devices.first().map(String::as_str);
+fn decision(facts: Facts<'_>, active: Option<&str>, place: usize, wan: &Candidate) -> String {
     let medium = match wan.medium {
         Medium::Wired => "a wired line",
         Medium::Wireless => "a wireless line",
         Medium::Mobile => "a mobile line",
     };
-    let why = if wan.is_on(active) { "the default route leads through it now" } else { medium };
+    let is_first = facts.default_devices.first().map(String::as_str) == active;
+    let why = match wan.is_on(active) {
+        true if is_first => "the default route leads through it now",
+        true => "of all lines its default route comes first now",
+        false => medium,
+    };
     let mut sentence = format!("{place}. {} ({}): {why}", wan.name, evidence(wan));
     if wan.medium == Medium::Mobile {
         sentence += "; metered, as mobile data usually costs money: while not active it is checked less often";
     }
     let device = wan.device.as_ref();
-    let in_kernel = active.is_none() || device.is_none_or(|it| facts.default_devices.contains(it));
+    let in_kernel = facts.default_devices.is_empty() || device.is_none_or(|it| facts.default_devices.contains(it));
     if wan.default_route.is_some() && !in_kernel {
         sentence += "; only netifd knows its default route, the kernel does not have it";
     }

@@ -9,6 +9,7 @@
 mod adoption;
 mod bus;
 mod events;
+mod init;
 mod intruders;
 mod killed;
 mod lines;

@@ -6,6 +6,7 @@
 mod model;
 
 mod adversity;
+mod advice;
 mod kernel;
 mod outage;
 mod policy;
