@@ -34,7 +34,9 @@ pub enum Refusal {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
     /// The file is written in a way that editing by lines would damage.
-    #[error("{0}: cannot be changed safely (does a value span lines?): move the file away, then try again")]
+    #[error(
+        "{0}: cannot be changed safely (is an option set three times, does a value span lines?): move the file away, then try again"
+    )]
     Uneditable(String),
 }
 
@@ -55,7 +57,10 @@ pub fn merge(path: &str, existing: &[u8], draft: &Draft, replace: bool) -> Resul
     let comes = wanted.sections.iter().filter(|section| section.kind != "failover");
     let meant: Vec<Meaning<'_>> = stays.chain(comes).filter_map(|it| meaning(it, draft)).collect();
     let written = uci::parse(&text);
-    if written.sections.iter().filter_map(|it| meaning(it, draft)).ne(meant) {
+    let settings = written.sections.iter().find(|section| section.kind == "failover");
+    let set = |name: &str| settings.and_then(|section| section.text(name)).unwrap_or_default();
+    let unset = draft.settings.iter().any(|(name, value)| set(name) != value);
+    if unset || written.sections.iter().filter_map(|it| meaning(it, draft)).ne(meant) {
         return Err(Refusal::Uneditable(path.to_owned()));
     }
     Ok(Merged { text, settings: loaded.settings })
@@ -206,6 +211,13 @@ mod tests {
                 "an option of the draft replaces that of the file",
             ),
             (
+                "config failover settings\n option up 2\n option down 2\n option up 3\n",
+                same(&draft()),
+                false,
+                format!("config failover settings\n\toption up '5'\n option down 2\n\n{NEW}"),
+                "both of two that were there",
+            ),
+            (
                 "config provider old\n option device 'eth9'\nconfig failover settings",
                 same(&draft()),
                 true,
@@ -242,10 +254,16 @@ mod tests {
             ),
             ("config failover settings\n option upp 2\n", draft(), false, "failover:2: settings: unknown option 'upp'"),
             (
+                "config failover settings\n option up 1\n option up 2\n option up 3\n",
+                Draft { settings: vec![("up", "5".to_owned())], ..draft() },
+                false,
+                "failover: cannot be changed safely (is an option set three times, does a value span lines?)",
+            ),
+            (
                 "config failover settings\n option up '2\n option down 3 #'\n",
                 Draft { settings: vec![("up", "5".to_owned())], ..draft() },
                 false,
-                "failover: cannot be changed safely (does a value span lines?): move the file away, then try again",
+                "failover: cannot be changed safely (is an option set three times, does a value span lines?): move the file away, then try again",
             ),
         ] {
             let refusal = merged(existing, &draft, replace).unwrap_err();
