@@ -64,6 +64,8 @@ pub struct Core {
     hold: Option<Moment>,
     /// When netifd was asked for its interfaces; `None`: to be asked now.
     interfaces_asked: Option<Moment>,
+    /// netifd was asked and has not answered: until then it may say that what the kernel shows is somebody's wish.
+    explain_until: Option<Moment>,
 
     ranking: Ranking,
     /// Which of the ranked ones were reliable.
@@ -113,6 +115,7 @@ impl Core {
             netifd: Known::default(),
             hold: None,
             interfaces_asked: None,
+            explain_until: None,
             ranking: Ranking::default(),
             reliable: vec![],
             active: None,
@@ -168,7 +171,8 @@ impl Core {
         }
         let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
-        checks.chain(self.ranking.next).chain(refresh).chain(retry).min()
+        let explain = self.explain_until.filter(|_| self.snapshot.is_some());
+        checks.chain(self.ranking.next).chain(refresh).chain(retry).chain(explain).min()
     }
 
     /// Everything that follows from what is known now.

@@ -212,6 +212,18 @@ mod tests {
                 "192.168.1.1 says host unreachable (9 of 9 probes)",
             ),
             (Reason::NoCarrier, "no carrier"),
+            (
+                Reason::NetifdSilent("wan".into()),
+                "interface wan: netifd has not answered yet; is ubus running, and may failoverd ask it?",
+            ),
+            (
+                Reason::InterfaceTakenDown("wan".into()),
+                "interface wan was taken down, or is not started by itself: 'ifup wan' brings it up",
+            ),
+            (
+                Reason::DeviceTaken { device: "eth1".into(), provider: "fiber".into() },
+                "device eth1 is provider fiber's already",
+            ),
         ] {
             assert_eq!(reason.to_string(), want);
         }

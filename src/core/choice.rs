@@ -83,10 +83,12 @@ impl Core {
 
     /// Tells every change of a provider's state.
     pub(super) fn tell_states(&mut self, now: Moment, out: &mut Vec<Action>) {
+        self.explain_until = self.explain_until.filter(|until| now < *until);
         for provider in &mut self.providers {
             let state = provider.state();
             let before = provider.told.map(|(state, _)| state);
-            if before == Some(state) {
+            let unexplained = state == ProviderState::Unresolved && provider.settings.source.is_interface();
+            if before == Some(state) || (unexplained && self.explain_until.is_some()) {
                 continue;
             }
             provider.told = Some((state, now));

@@ -6,13 +6,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Core;
+use super::{Core, log};
 use crate::event::Action;
 use crate::kernel::{IfIndex, Link, Snapshot};
 use crate::moment::Moment;
 use crate::netifd::Interface;
 use crate::provider::Provider;
-use crate::settings::UplinkSource;
+use crate::settings::{LogLevel, UplinkSource};
 use crate::takeover;
 
 /// netifd is asked at least this often: its notifications get lost.
@@ -20,9 +20,13 @@ const READ_INTERVAL: Duration = Duration::from_secs(30);
 /// At a start, netifd has this long to answer before what the run before knew is used.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// That a provider is unresolved is told this much later while netifd is being asked: an `ifdown` is seen in the kernel first.
+const EXPLANATION: Duration = Duration::from_millis(300);
+
 impl Core {
     /// A new list; mostly the one there is.
     pub(super) fn interfaces_told(&mut self, now: Moment, interfaces: Vec<Interface>, out: &mut Vec<Action>) {
+        self.explain_until = None;
         if self.netifd.told && self.netifd.interfaces == interfaces {
             return;
         }
@@ -66,6 +70,11 @@ impl Core {
         }
         self.hold = None;
         if !self.netifd.told {
+            let what = match self.state.interfaces.is_empty() {
+                true => "providers on its interfaces wait for it",
+                false => "what the run before knew of its interfaces is used",
+            };
+            out.push(log(LogLevel::Warning, None, format!("netifd has not answered within {GRACE:?}; {what}")));
             self.netifd.interfaces.clone_from(&self.state.interfaces);
             self.follow_interfaces(now, out);
         }
@@ -88,6 +97,7 @@ impl Core {
     pub(super) fn ask_netifd(&mut self, now: Moment, out: &mut Vec<Action>) {
         if self.interfaces_due().is_some_and(|at| at <= now) {
             self.interfaces_asked = Some(now);
+            self.explain_until.get_or_insert(now + EXPLANATION);
             out.push(Action::ReadInterfaces);
         }
     }
