@@ -40,7 +40,6 @@ pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbo
             say(section_line(file, "test", first).unwrap_or(line), text);
         }
     }
-    found.sort_by_key(|problem| problem.line);
     found
 }
 

@@ -26,11 +26,11 @@ pub struct Facts<'a> {
 
 /// Finds the WANs. Without one there is no draft, and the sentences say what was looked for and left out.
 pub fn draft(facts: Facts<'_>) -> Result<Draft, Vec<String>> {
-    let (mut found, mut left_out) = candidate::find(facts);
+    let (found, mut left_out) = candidate::find(facts);
     // Under a VPN that takes all traffic it is the line whose default route comes next.
     let devices = facts.default_devices.iter().map(String::as_str);
     let active = devices.map(Some).find(|device| found.iter().any(|wan| wan.is_on(*device))).flatten();
-    found.sort_by_key(|it| (!it.is_on(active), it.medium, it.metric, it.line));
+    let mut found = ordered(found, |it| (!it.is_on(active), it.medium, it.metric, it.line));
     for extra in found.drain(found.len().min(MAX_PROVIDERS)..) {
         left_out.push(format!("{}: there can be no more than {MAX_PROVIDERS} providers", extra.name));
     }
@@ -53,14 +53,24 @@ pub fn draft(facts: Facts<'_>) -> Result<Draft, Vec<String>> {
 /// The devices of the default routes in table main, lowest metric first, each once.
 pub fn default_devices(snapshot: &Snapshot) -> Vec<String> {
     let usable = snapshot.routes.iter().filter(|route| route.is_main_default() && route.kind == RouteKind::Unicast);
-    let mut routes: Vec<_> = usable.collect();
-    routes.sort_by_key(|route| route.metric);
+    let routes = ordered(usable, |route| route.metric);
     let mut devices: Vec<String> = Vec::new();
     for route in routes {
         let link = snapshot.links.iter().find(|link| Some(link.index) == route.device);
         devices.extend(link.map(|link| link.name.clone()).filter(|name| !devices.contains(name)));
     }
     devices
+}
+
+/// In the order of their keys, equal ones as they came. A router has a handful of lines: the library's sorting, 5 kB for every use of
+/// it, would not be worth its bytes.
+fn ordered<T, Key: Ord>(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> Key) -> Vec<T> {
+    let mut all: Vec<T> = Vec::new();
+    for item in items {
+        let place = all.partition_point(|other| key(other) <= key(&item));
+        all.insert(place, item);
+    }
+    all
 }
 
 /// A section's name that no other has: two interfaces can differ in characters that UCI names cannot have.

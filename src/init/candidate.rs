@@ -1,6 +1,6 @@
 //! Which interface is a line to the internet of its own, and what kind of line.
 
-use super::Facts;
+use super::{Facts, ordered};
 use crate::neighbours::{Configured, Neighbours, Network, Protocol, Zone, protocol};
 use crate::netifd::{DefaultRoute, Interface, Known};
 use crate::uci::Short;
@@ -54,9 +54,8 @@ pub(super) fn find(facts: Facts<'_>) -> (Vec<Candidate>, Vec<String>) {
         }
     }
     // Of two on one device the one that has a gateway is the line.
-    found.sort_by_key(|it| (it.default_route.is_none(), it.line));
     let mut lines: Vec<Candidate> = Vec::new();
-    for candidate in found {
+    for candidate in ordered(found, |it| (it.default_route.is_none(), it.line)) {
         match lines.iter().find(|line| line.shares_with(&candidate)) {
             Some(line) => left_out.push(format!(
                 "{}: is on the same line as {} ({})",
