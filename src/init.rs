@@ -62,7 +62,7 @@ pub fn default_devices(snapshot: &Snapshot) -> Vec<String> {
     devices
 }
 
-/// In the order of their keys, equal ones as they came. A router has a handful of lines: the library's sorting, 5 kB for every use of
+/// In the order of their keys, equal ones as they came. A router has a handful of lines: the library's sorting, some kB for every use of
 /// it, would not be worth its bytes.
 fn ordered<T, Key: Ord>(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> Key) -> Vec<T> {
     let mut all: Vec<T> = Vec::new();
