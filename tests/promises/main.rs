@@ -10,6 +10,7 @@ mod adoption;
 mod bus;
 mod connections;
 mod events;
+mod init;
 mod intruders;
 mod killed;
 mod lines;

@@ -6,6 +6,7 @@
 mod model;
 
 mod adversity;
+mod advice;
 mod connections;
 mod kernel;
 mod netifd;
