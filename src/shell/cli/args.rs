@@ -111,7 +111,7 @@ pub(crate) struct InitOptions {
 type Opt = &'static str;
 
 /// Every command with the options it takes and the most words that may follow it.
-const COMMANDS: [(&str, &[Opt], usize); 12] = [
+const COMMANDS: [(&str, &[Opt], usize); 13] = [
     ("run", &["config", "socket", "foreground"], 0),
     ("status", &["json", "socket"], 0),
     ("watch", &["socket"], 0),
