@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use lab::{Finished, InitialDefault, LabConfig, protocol};
+use lab::{Finished, InitialDefault, LabConfig, Netifd, protocol};
 
 use crate::world::World;
 
@@ -119,4 +119,29 @@ fn what_is_wrong_around_the_configuration_is_told() {
     world.ask(&["reload"]);
     world.wait_status("no warning", |status| status["warnings"].is_null());
     world.stop(&daemon);
+}
+
+#[test]
+fn netifd_knows_more_than_the_files() {
+    let world = world();
+    let netifd = Netifd::start(world.broker.path()).unwrap();
+    let interface = |name: &str, device: &str, gateway: &str| {
+        serde_json::json!({
+            "interface": name, "up": true, "autostart": true, "proto": "dhcp", "l3_device": device, "device": device,
+            "route": [{ "target": "0.0.0.0", "mask": 0, "nexthop": gateway }],
+        })
+    };
+    let all = [interface("first", "wan0", "192.168.1.1"), interface("later", "wan2", "192.168.2.1")];
+    netifd.set(serde_json::json!({ "interface": all }));
+    let written = init(&world, &[]);
+    assert_eq!(written.code(), 0, "{}", written.stderr);
+    for sentence in [
+        "1. first (dhcp on wan0, gateway 192.168.1.1, firewall zone wan): the default route leads through it now",
+        "2. second (dhcp on wan1, firewall zone wan): a wired line; it is not up now",
+        "3. later (dhcp on wan2, gateway 192.168.2.1): a wired line; only netifd knows its default route",
+        "provider 'later': interface 'later' is in no zone",
+    ] {
+        assert!(written.stdout.contains(sentence), "{sentence}: {}", written.stdout);
+    }
+    assert!(!written.stdout.contains("cannot be asked"), "{}", written.stdout);
 }
