@@ -9,6 +9,7 @@
 mod adoption;
 mod bus;
 mod events;
+mod installed;
 mod intruders;
 mod killed;
 mod lines;
