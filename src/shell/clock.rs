@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use failoverd::moment::Moment;
 
@@ -14,13 +14,19 @@ const OLDEST: Duration = Duration::from_secs(1);
 
 /// Now.
 pub(crate) fn now() -> Moment {
+    let since_boot = read(libc::CLOCK_MONOTONIC).unwrap_or_default();
+    Moment::from_nanos(u64::try_from(since_boot.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// What a clock shows; `None` if that cannot be said. The standard library would panic then: on 32-bit systems, once the wall clock is
+/// past January 2038, as one without a battery may be at any time.
+fn read(clock: libc::clockid_t) -> Option<Duration> {
     // SAFETY: a timespec is numbers, and padding on some 32-bit systems: all of it may be zero.
     let mut time: libc::timespec = unsafe { MaybeUninit::zeroed().assume_init() };
-    // SAFETY: the pointer is to a live timespec of ours; CLOCK_MONOTONIC exists on every Linux.
-    let outcome = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
-    debug_assert_eq!(outcome, 0);
-    let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
-    Moment::from_nanos(u64::try_from(nanos).unwrap_or(0))
+    // SAFETY: the pointer is to a live timespec of ours.
+    let outcome = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    let (seconds, nanos) = (u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?);
+    (outcome == 0).then(|| Duration::new(seconds, nanos))
 }
 
 /// The instant at which tokio is to wake us for `deadline`, seen from `now`.
@@ -30,8 +36,7 @@ pub(crate) fn instant(now: Moment, deadline: Moment) -> tokio::time::Instant {
 
 /// The moment at which the kernel received a packet, from its wall-clock stamp (time since 1970).
 pub(crate) fn received_at(now: Moment, stamp: Duration) -> Moment {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    moment_of(now, wall, stamp)
+    moment_of(now, read(libc::CLOCK_REALTIME).unwrap_or(stamp), stamp)
 }
 
 fn moment_of(now: Moment, wall: Duration, stamp: Duration) -> Moment {

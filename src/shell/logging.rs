@@ -1,7 +1,8 @@
 //! Where log lines go: to the system's log in syslog format, or to stderr for a person.
 //!
-//! The crate `syslog` formats; its own writers block when logd does not read and never come back after it was restarted, so the writer
-//! is ours: it never waits, opens its socket again, and counts what it had to throw away.
+//! The crate `syslog` would block when logd does not read, never come back after it was restarted, and put a time before each line, for
+//! which it reads the wall clock and links a calendar. logd notes the time itself. So both the line and the writer are ours: it never
+//! waits, opens its socket again, and counts what it had to throw away.
 
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixDatagram;
@@ -10,10 +11,12 @@ use std::sync::{Mutex, PoisonError};
 
 use failoverd::settings::LogLevel;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use syslog::{Facility, Formatter3164, LogFormat as _, Severity};
 
 /// Where logd listens.
 const SOCKET: &str = "/dev/log";
+
+/// The facility `daemon`, as the upper bits of a priority (RFC 3164, section 4.1.1). logd does not store all facilities; this it does.
+const DAEMON: u8 = 3 << 3;
 
 /// Where lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,26 +76,26 @@ fn word(level: Level) -> &'static str {
 }
 
 struct SystemLog {
-    formatter: Formatter3164,
-    /// Hardly ever waited for: next to the daemon's one thread only `hotplug` has something to say.
+    process: u32,
+    /// Hardly ever waited for: next to the daemon's one thread only `hotplug` and `conntrack` have something to say.
     writer: Mutex<Writer>,
 }
 
 impl SystemLog {
     fn new(path: PathBuf) -> Self {
-        // logd takes lines without a host name, and stores this facility (it does not store all).
-        let formatter = Formatter3164 {
-            facility: Facility::LOG_DAEMON,
-            hostname: None,
-            process: "failoverd".to_owned(),
-            pid: std::process::id(),
-        };
-        Self { formatter, writer: Mutex::new(Writer { path, socket: None, lost: 0 }) }
+        Self { process: std::process::id(), writer: Mutex::new(Writer { path, socket: None, lost: 0 }) }
     }
 
-    fn line(&self, severity: Severity, message: &dyn std::fmt::Display) -> Option<Vec<u8>> {
-        let mut line = Vec::with_capacity(160);
-        self.formatter.format(&mut line, severity, message).ok().map(|()| line)
+    /// A line as RFC 3164 has it, without time and host name. Where the 16th character is a blank, logd (ubox, `log/syslog.c`) takes the
+    /// first 16 for a time and cuts them off: with four digits at least, that place is never a blank.
+    fn line(&self, level: Level, message: &dyn std::fmt::Display) -> Vec<u8> {
+        let severity = match level {
+            Level::Error => 3,
+            Level::Warn => 4,
+            Level::Info => 6,
+            Level::Debug | Level::Trace => 7,
+        };
+        format!("<{}>failoverd[{:04}]: {message}", DAEMON | severity, self.process).into_bytes()
     }
 }
 
@@ -105,20 +108,13 @@ impl Log for SystemLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let severity = match record.level() {
-            Level::Error => Severity::LOG_ERR,
-            Level::Warn => Severity::LOG_WARNING,
-            Level::Info => Severity::LOG_INFO,
-            Level::Debug | Level::Trace => Severity::LOG_DEBUG,
-        };
-        let Some(line) = self.line(severity, record.args()) else { return };
+        let line = self.line(record.level(), record.args());
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.lost > 0 {
             let lost = writer.lost;
             let lines = if lost == 1 { "line was" } else { "lines were" };
             let note = format_args!("{lost} {lines} lost: the system log did not take them");
-            let sent = self.line(Severity::LOG_WARNING, &note).is_some_and(|note| writer.send(&note));
-            writer.lost = if sent { 0 } else { lost };
+            writer.lost = if writer.send(&self.line(Level::Warn, &note)) { 0 } else { lost };
         }
         if !writer.send(&line) {
             writer.lost = writer.lost.saturating_add(1);
@@ -197,9 +193,18 @@ mod tests {
         let length = logd.recv(&mut buffer).unwrap();
         let line = std::str::from_utf8(&buffer[..length]).unwrap();
         // 30: facility daemon (3 * 8) and severity info (6).
-        assert!(line.starts_with("<30>"), "{line}");
-        assert!(line.ends_with(&format!(" failoverd[{}]: fiber online", std::process::id())), "{line}");
-        assert_eq!(line.split(' ').count(), 6, "month, day, time, process and two words, no host name: {line}");
+        assert_eq!(line, format!("<30>failoverd[{:04}]: fiber online", std::process::id()));
+    }
+
+    #[test]
+    fn logd_takes_nothing_of_a_line_for_a_time() {
+        for process in [1, 99, 123, 4321, 32768, 4_194_304] {
+            let system = SystemLog { process, writer: Mutex::new(Writer { path: "".into(), socket: None, lost: 0 }) };
+            let line = String::from_utf8(system.line(Level::Error, &"a b c d e f")).unwrap();
+            let (priority, text) = line.split_once('>').unwrap();
+            assert_eq!(priority, "<27");
+            assert_ne!(text.as_bytes()[15], b' ', "{text}");
+        }
     }
 
     #[test]
