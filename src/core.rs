@@ -5,6 +5,7 @@
 mod checks;
 mod choice;
 mod kernel;
+mod netifd;
 mod reload;
 mod status;
 mod words;
@@ -12,6 +13,7 @@ mod words;
 use crate::event::{Action, Event, ProviderId, State};
 use crate::kernel::{LookupQuestion, Metric, Route, RouteChange, Snapshot};
 use crate::moment::Moment;
+use crate::netifd::Known;
 use crate::notice::{Notice, NoticeAction};
 use crate::provider::{Provider, assign_ids};
 use crate::random::Random;
@@ -56,6 +58,14 @@ pub struct Core {
     metrics: Vec<(ProviderId, Metric)>,
     overridden_by: Vec<Route>,
 
+    netifd: Known,
+    /// Until then nothing is changed in the kernel, as what it holds may be right: netifd has yet to tell.
+    hold: Option<Moment>,
+    /// When netifd was asked for its interfaces; `None`: to be asked now.
+    interfaces_asked: Option<Moment>,
+    /// netifd was asked and has not answered: until then it may say that what the kernel shows is somebody's wish.
+    explain_until: Option<Moment>,
+
     ranking: Ranking,
     /// Which of the ranked ones were reliable.
     reliable: Vec<bool>,
@@ -76,7 +86,7 @@ impl Core {
             .iter()
             .filter_map(|it| Some(Provider::new(*state.ids.get(&it.name)?, it.clone(), &settings, &mut random)))
             .collect();
-        Self {
+        let mut core = Self {
             settings,
             providers,
             state,
@@ -100,13 +110,19 @@ impl Core {
             saved: false,
             metrics: vec![],
             overridden_by: vec![],
+            netifd: Known::default(),
+            hold: None,
+            interfaces_asked: None,
+            explain_until: None,
             ranking: Ranking::default(),
             reliable: vec![],
             active: None,
             active_since: now,
             switches: 0,
             pin_warned: false,
-        }
+        };
+        core.wait_for_netifd(now);
+        core
     }
 
     /// Takes one fact in and answers with what is to be done. Spurious events and calls too early are harmless.
@@ -114,7 +130,7 @@ impl Core {
         let mut out = Vec::new();
         match event {
             Event::Kernel { snapshot, after, applied } => self.kernel_read(now, snapshot, after, applied, &mut out),
-            Event::Interfaces(_) => {}
+            Event::Interfaces(interfaces) => self.interfaces_told(now, interfaces, &mut out),
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
             Event::Received { provider, packets } => {
@@ -146,10 +162,14 @@ impl Core {
             let active = self.active == Some(provider.id);
             provider.prober.deadline().into_iter().chain(provider.next_begin(active, any_reliable)).min()
         });
+        let checks = checks.chain(self.interfaces_due()).chain(self.stopping.then_some(self.stop_by));
+        if let Some(until) = self.hold.filter(|_| self.snapshot.is_some()) {
+            return checks.chain([until]).min();
+        }
         let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
-        let stop = self.stopping.then_some(self.stop_by);
-        checks.chain(self.ranking.next).chain(refresh).chain(retry).chain(stop).min()
+        let explain = self.explain_until.filter(|_| self.snapshot.is_some());
+        checks.chain(self.ranking.next).chain(refresh).chain(retry).chain(explain).min()
     }
 
     /// Everything that follows from what is known now.
@@ -160,10 +180,15 @@ impl Core {
             out.push(Action::Stopped);
             return;
         }
+        self.ask_netifd(now, out);
         if self.snapshot.is_none() {
             if !self.awaiting || now.since(self.read_at) >= kernel::ANSWER_TIMEOUT {
                 self.ask(now, vec![], out);
             }
+            return;
+        }
+        if self.is_held(now, out) {
+            self.begin_checks(now, out);
             return;
         }
         // A path found blocked or clear changes the ranking, and that the plan; it settles in two rounds.
@@ -213,6 +238,7 @@ impl Core {
             self.stop_by = now + kernel::STOP_PATIENCE;
         }
         self.stopping = true;
+        self.hold = None;
         self.dirty = true;
         self.retry_at = None;
         // Nobody is active any more, but that is no switch to tell of.

@@ -147,6 +147,8 @@ pub struct State {
     pub sysctls: Vec<SavedSysctl>,
     /// Foreign default routes that were moved, in that order.
     pub moved: Vec<MovedRoute>,
+    /// netifd's interfaces that providers use, as last told.
+    pub interfaces: Vec<Interface>,
 }
 
 /// A sysctl value found.

@@ -39,7 +39,7 @@ pub enum ProviderState {
     Online,
     /// Unreliable.
     Offline,
-    /// `enabled '0'`.
+    /// `enabled '0'`, or its interface was taken down by hand.
     Disabled,
 }
 
@@ -75,6 +75,9 @@ pub struct Provider {
     pub id: ProviderId,
     /// Its section.
     pub settings: ProviderSettings,
+    /// Its device's name. netifd tells none while an interface is down: then the one before stays, as it is still the one that
+    /// routes were moved for.
+    pub device: Option<String>,
     /// Its way out, or what is missing.
     pub uplink: Result<Uplink, Reason>,
     /// Whether its probes can get out.
@@ -108,6 +111,7 @@ impl Provider {
         let mut provider = Self {
             id,
             settings: settings.clone(),
+            device: None,
             uplink: Err(Reason::NotReadYet),
             path: Path::Unknown,
             prober,
@@ -149,6 +153,7 @@ impl Provider {
     pub fn state(&self) -> ProviderState {
         match &self.uplink {
             _ if !self.settings.enabled => ProviderState::Disabled,
+            Err(Reason::InterfaceTakenDown(_)) => ProviderState::Disabled,
             Err(_) => ProviderState::Unresolved,
             Ok(uplink) if !uplink.carrier => ProviderState::NoCarrier,
             Ok(_) if matches!(self.path, Path::Blocked(_)) => ProviderState::Unresolved,

@@ -35,8 +35,25 @@ pub enum Reason {
     NoGateway,
     /// The kernel's state has not been read yet.
     NotReadYet,
-    /// `option interface` needs netifd.
-    NoNetifd(String),
+    /// netifd has not told its interfaces (yet): this one is waited for.
+    NetifdSilent(String),
+    /// netifd has no interface of this name.
+    NoInterface(String),
+    /// netifd is setting this interface up.
+    InterfacePending(String),
+    /// This interface is down.
+    InterfaceDown(String),
+    /// Somebody took this interface down by hand, or it is not to be started by itself.
+    InterfaceTakenDown(String),
+    /// This interface is up, without a network device.
+    InterfaceWithoutDevice(String),
+    /// Another provider, earlier in the file, has the device.
+    DeviceTaken {
+        /// The device.
+        device: String,
+        /// The provider that has it.
+        provider: String,
+    },
     /// A packet bound to the device would not go to the gateway.
     Blocked {
         /// The target that was looked up.
@@ -136,12 +153,22 @@ impl fmt::Display for Reason {
             Self::NoAddress(None) => write!(f, "no IPv4 address"),
             Self::NoAddress(Some(address)) => write!(f, "the device does not have the configured address {address}"),
             Self::NoGateway => {
-                write!(f, "no gateway: set 'option gateway', or let the device's own default route tell it")
+                write!(f, "no gateway: set 'option gateway', or let netifd or the device's own default route tell it")
             }
             Self::NotReadYet => write!(f, "the kernel's state has not been read yet"),
-            Self::NoNetifd(name) => {
-                write!(f, "interface {name}: this version does not follow netifd's interfaces yet, set 'option device'")
+            Self::NetifdSilent(name) => {
+                write!(f, "interface {name}: netifd has not answered yet; is ubus running, and may failoverd ask it?")
             }
+            Self::NoInterface(name) => {
+                write!(f, "netifd has no interface {name}: 'ubus call network.interface dump' shows all")
+            }
+            Self::InterfacePending(name) => write!(f, "interface {name} is being set up"),
+            Self::InterfaceDown(name) => write!(f, "interface {name} is down: 'ifstatus {name}' may tell why"),
+            Self::InterfaceTakenDown(name) => {
+                write!(f, "interface {name} was taken down, or is not started by itself: 'ifup {name}' brings it up")
+            }
+            Self::InterfaceWithoutDevice(name) => write!(f, "interface {name} has no network device"),
+            Self::DeviceTaken { device, provider } => write!(f, "device {device} is provider {provider}'s already"),
             Self::Blocked { target, cause } => write!(f, "no way to {target} through the device: {cause}"),
             Self::TooManyFailures { failed, of } => write!(f, "{failed} of the last {of} checks failed"),
         }
@@ -185,6 +212,18 @@ mod tests {
                 "192.168.1.1 says host unreachable (9 of 9 probes)",
             ),
             (Reason::NoCarrier, "no carrier"),
+            (
+                Reason::NetifdSilent("wan".into()),
+                "interface wan: netifd has not answered yet; is ubus running, and may failoverd ask it?",
+            ),
+            (
+                Reason::InterfaceTakenDown("wan".into()),
+                "interface wan was taken down, or is not started by itself: 'ifup wan' brings it up",
+            ),
+            (
+                Reason::DeviceTaken { device: "eth1".into(), provider: "fiber".into() },
+                "device eth1 is provider fiber's already",
+            ),
         ] {
             assert_eq!(reason.to_string(), want);
         }

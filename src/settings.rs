@@ -93,6 +93,13 @@ pub enum UplinkSource {
     Device(String),
 }
 
+impl UplinkSource {
+    /// Whether netifd knows more.
+    pub const fn is_interface(&self) -> bool {
+        matches!(self, Self::Interface(_))
+    }
+}
+
 /// `option gateway` of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GatewaySetting {

@@ -70,6 +70,9 @@ pub struct ProviderStatus {
     /// `option interface`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
+    /// The interface's protocol, in netifd's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proto: Option<String>,
     /// The device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
@@ -79,6 +82,9 @@ pub struct ProviderStatus {
     /// The source address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// DNS servers that netifd has from this provider.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_servers: Vec<String>,
     /// Routing table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<u32>,

@@ -1,11 +1,12 @@
 //! What a provider resolves to right now: device, gateway, address, carrier.
 //!
-//! Reads a provider's settings and the kernel's snapshot; `core` compares the result with the one before, `route_plan` builds on it.
+//! Reads a provider's settings, netifd's interfaces and the kernel's snapshot; `core` compares the result with the one before, `route_plan` builds on it.
 
 use std::net::IpAddr;
 
 use crate::event::ProviderId;
 use crate::kernel::{Address, IfIndex, Link, Metric, Network, NextHops, Route, RouteKind, Snapshot, TableId};
+use crate::netifd::{DefaultRoute, Interface, Known};
 use crate::reason::Reason;
 use crate::settings::{GatewaySetting, ProviderSettings, UplinkSource};
 use crate::takeover;
@@ -29,27 +30,55 @@ pub struct Uplink {
     pub carrier: bool,
 }
 
-/// Finds the uplink of provider `id`, or what is missing. `base_table` is where the provider tables begin.
+/// Where a provider's uplink is to be looked for in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The device's name.
+    pub device: String,
+    /// netifd's interface, if the provider names one; up, and on that device.
+    pub interface: Option<Interface>,
+}
+
+/// The device that a provider names, or netifd for it; or why there is none.
+pub fn source(provider: &ProviderSettings, netifd: &Known) -> Result<Source, Reason> {
+    let name = match &provider.source {
+        UplinkSource::Device(name) => return Ok(Source { device: name.clone(), interface: None }),
+        UplinkSource::Interface(name) => name.clone(),
+    };
+    let interface = netifd.find(&name)?;
+    match &interface.device {
+        Some(device) if interface.up => Ok(Source { device: device.clone(), interface: Some(interface) }),
+        None if interface.up => Err(Reason::InterfaceWithoutDevice(name)),
+        _ if interface.pending => Err(Reason::InterfacePending(name)),
+        _ if !interface.autostart => Err(Reason::InterfaceTakenDown(name)),
+        _ => Err(Reason::InterfaceDown(name)),
+    }
+}
+
+/// Finds the uplink of provider `id` at `source`, or what is missing. `base_table` is where the provider tables begin.
 pub fn resolve(
     provider: &ProviderSettings,
     id: ProviderId,
     base_table: TableId,
+    source: &Source,
     snapshot: &Snapshot,
 ) -> Result<Uplink, Reason> {
-    let name = match &provider.source {
-        UplinkSource::Device(name) => name,
-        UplinkSource::Interface(name) => return Err(Reason::NoNetifd(name.clone())),
-    };
+    let Source { device: name, interface } = source;
     let link = link_by_name(snapshot, name).ok_or_else(|| Reason::NoDevice(name.clone()))?;
     if !link.up {
         return Err(Reason::LinkDown(name.clone()));
     }
-    let own = own_address(provider, link.index, snapshot)?;
-    let gateway = match provider.gateway {
-        GatewaySetting::Address(gateway) => Some(gateway),
-        GatewaySetting::None => None,
-        GatewaySetting::Learnt => learnt_gateway(link, id, base_table, snapshot)?,
+    let told = interface.as_ref().map(|it| it.addresses.as_slice()).unwrap_or_default();
+    let own = own_address(provider, told, link.index, snapshot)?;
+    let gateway = match (provider.gateway, interface.as_ref().and_then(|it| it.default_route)) {
+        (GatewaySetting::Address(gateway), _) | (GatewaySetting::Learnt, Some(DefaultRoute::Via(gateway))) => {
+            Some(gateway)
+        }
+        (GatewaySetting::None, _) | (GatewaySetting::Learnt, Some(DefaultRoute::Direct)) => None,
+        (GatewaySetting::Learnt, None) => learnt_gateway(link, id, base_table, snapshot)?,
     };
+    // A lower device may be none of the kernel's network devices: /dev/cdc-wdm0.
+    let lower = interface.as_ref().and_then(|it| link_by_name(snapshot, it.lower_device.as_deref()?));
     let onlink = gateway.is_some_and(|gateway| {
         !snapshot.addresses.iter().any(|address| address.device == link.index && address.network().contains(gateway))
     });
@@ -60,7 +89,7 @@ pub fn resolve(
         onlink,
         address: own.address,
         network: own.network(),
-        carrier: link.carrier,
+        carrier: link.carrier && lower.is_none_or(|lower| lower.up && lower.carrier),
     })
 }
 
@@ -69,18 +98,23 @@ pub fn link_by_name<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a Link> 
     snapshot.links.iter().find(|link| link.name == name)
 }
 
-/// The configured address if the device has it, else the device's first address that is good beyond the host.
+/// The configured address if the device has it; else the first that netifd has `told` and the device has; else the device's first
+/// address that is good beyond the host.
 fn own_address<'a>(
     provider: &ProviderSettings,
+    told: &[IpAddr],
     device: IfIndex,
     snapshot: &'a Snapshot,
 ) -> Result<&'a Address, Reason> {
     /// `RT_SCOPE_HOST` of linux/rtnetlink.h.
     const SCOPE_HOST: u8 = 254;
-    let mut all = snapshot.addresses.iter().filter(|address| address.device == device && address.scope < SCOPE_HOST);
+    let all = || snapshot.addresses.iter().filter(|address| address.device == device && address.scope < SCOPE_HOST);
     match provider.address {
-        Some(wanted) => all.find(|address| address.address == wanted),
-        None => all.next(),
+        Some(wanted) => all().find(|address| address.address == wanted),
+        None => {
+            let told = told.iter().find_map(|told| all().find(|address| address.address == *told));
+            told.or_else(|| all().next())
+        }
     }
     .ok_or(Reason::NoAddress(provider.address))
 }

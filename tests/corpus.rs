@@ -30,3 +30,8 @@ fn icmp() {
 fn ubus() {
     replay("ubus", failoverd::ubus_call::exercise);
 }
+
+#[test]
+fn netifd() {
+    replay("netifd", failoverd::netifd::exercise);
+}

@@ -83,10 +83,12 @@ impl Core {
 
     /// Tells every change of a provider's state.
     pub(super) fn tell_states(&mut self, now: Moment, out: &mut Vec<Action>) {
+        self.explain_until = self.explain_until.filter(|until| now < *until);
         for provider in &mut self.providers {
             let state = provider.state();
             let before = provider.told.map(|(state, _)| state);
-            if before == Some(state) {
+            let unexplained = state == ProviderState::Unresolved && provider.settings.source.is_interface();
+            if before == Some(state) || (unexplained && self.explain_until.is_some()) {
                 continue;
             }
             provider.told = Some((state, now));
@@ -99,12 +101,15 @@ impl Core {
                     let streak = provider.reliability.success_streak();
                     (Some(NoticeAction::Online), LogLevel::Info, Some(format!("{streak} checks succeeded in a row")))
                 }
-                state if bad(state) && !before.is_some_and(bad) => {
+                // One that was taken down by hand was not expected to work: it is no news that it does not yet.
+                state if bad(state) && !before.is_some_and(|it| bad(it) || it == ProviderState::Disabled) => {
                     (Some(NoticeAction::Offline), LogLevel::Warning, reason)
                 }
                 state if bad(state) => (None, LogLevel::Info, reason),
                 ProviderState::Checking => (None, LogLevel::Info, Some("checking".to_owned())),
-                _ => (None, LogLevel::Info, Some(state.word().to_owned())),
+                _ => {
+                    (None, LogLevel::Info, Some(reason.map_or(state.word().to_owned(), |it| format!("disabled: {it}"))))
+                }
             };
             let provider = Some(provider.settings.name.clone());
             out.push(Action::Notice(Notice::about(provider, action, level, reason)));

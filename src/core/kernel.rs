@@ -5,17 +5,17 @@
 use std::time::Duration;
 
 use super::checks::{close, invalidate};
-use super::{Core, log};
+use super::{Core, log, netifd};
 use crate::event::Action;
-use crate::kernel::{Applied, Link, Lookup, LookupQuestion, Outcome, Route, RouteChange, RouteKind, Snapshot, TableId};
+use crate::kernel::{Applied, Lookup, LookupQuestion, Outcome, Route, RouteChange, RouteKind, Snapshot, TableId};
 use crate::moment::Moment;
 use crate::provider::{Path, Provider};
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::route_plan::{Member, Plan, Wanted, plan};
-use crate::settings::{LogLevel, UplinkSource};
+use crate::settings::LogLevel;
 use crate::takeover;
-use crate::uplink::{Uplink, link_by_name, resolve};
+use crate::uplink::{Uplink, link_by_name, resolve, source};
 
 /// The kernel's state is read at least this often, whatever the events say.
 pub(super) const REFRESH: Duration = Duration::from_secs(60);
@@ -60,19 +60,47 @@ impl Core {
         // What is there again, or would not be accepted any more, need not be put back.
         self.put_back.retain(|route| takeover::fits(route, &snapshot) && !snapshot.routes.contains(route));
         let first = self.snapshot.is_none();
+        if self.snapshot.as_ref().is_some_and(|before| netifd::concerned(before, &snapshot)) {
+            self.interfaces_asked = None;
+        }
         self.follow_uplinks(now, &snapshot, out);
-        if first {
+        if first && self.hold.is_none() {
             self.adopt(now, &snapshot);
         }
         self.snapshot = Some(snapshot);
     }
 
-    /// Resolves every provider's uplink anew.
+    /// Resolves every provider's uplink anew. A device is the first provider's that names it, or whose interface is on it.
     pub(super) fn follow_uplinks(&mut self, now: Moment, snapshot: &Snapshot, out: &mut Vec<Action>) {
         let stopping = self.stopping;
+        let mut taken: Vec<(String, String)> = Vec::new();
+        let mut without = Vec::new();
         for provider in self.providers.iter_mut().filter(|provider| provider.settings.enabled && !stopping) {
-            let uplink = resolve(&provider.settings, provider.id, self.settings.base_table, snapshot);
+            let source = source(&provider.settings, &self.netifd).and_then(|source| {
+                match taken.iter().find(|(device, _)| *device == source.device) {
+                    Some((device, first)) => {
+                        Err(Reason::DeviceTaken { device: device.clone(), provider: first.clone() })
+                    }
+                    None => Ok(source),
+                }
+            });
+            match &source {
+                Ok(source) => {
+                    taken.push((source.device.clone(), provider.settings.name.clone()));
+                    provider.device = Some(source.device.clone());
+                }
+                Err(_) => without.push(provider.id),
+            }
+            let base_table = self.settings.base_table;
+            let uplink = source.and_then(|it| resolve(&provider.settings, provider.id, base_table, &it, snapshot));
             follow(provider, uplink, now, &mut self.random, out);
+        }
+        for provider in self.providers.iter_mut().filter(|provider| without.contains(&provider.id)) {
+            let others = |device: &String| taken.iter().any(|(taken, _)| taken == device);
+            match &provider.device {
+                Some(device) if !others(device) => taken.push((device.clone(), provider.settings.name.clone())),
+                _ => provider.device = None,
+            }
         }
     }
 
@@ -190,10 +218,7 @@ impl Core {
 
     fn wanted(&self, snapshot: &Snapshot) -> Wanted<'_> {
         let providers: Vec<&Provider> = self.enabled().collect();
-        let device = |provider: &Provider| match &provider.settings.source {
-            UplinkSource::Device(name) => link_by_name(snapshot, name).map(|link: &Link| link.index),
-            UplinkSource::Interface(_) => provider.uplink.as_ref().ok().map(|uplink| uplink.device),
-        };
+        let device = |it: &Provider| link_by_name(snapshot, it.device.as_deref()?).map(|link| link.index);
         let alone = |uplink: &Uplink| {
             snapshot.addresses.iter().filter(|address| address.address == uplink.address).count() == 1
         };

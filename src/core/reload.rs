@@ -10,6 +10,7 @@ use crate::settings::{LogLevel, Settings};
 impl Core {
     pub(super) fn reload(&mut self, now: Moment, settings: Settings, out: &mut Vec<Action>) {
         let ids = assign_ids(settings.providers.iter().map(|provider| provider.name.as_str()), &self.state.ids);
+        let waited = self.interface_names().next().is_some();
         let mut before = std::mem::take(&mut self.providers);
         for wanted in &settings.providers {
             let Some(&id) = ids.get(&wanted.name) else { continue };
@@ -49,11 +50,17 @@ impl Core {
         self.config_errors.clear();
         self.pin_warned = false;
         self.dirty = true;
+        self.interfaces_asked = None;
+        self.remember_interfaces();
+        // Slots of providers that stood on plain devices must not go while netifd has yet to tell theirs.
+        if !waited || self.hold.is_some() {
+            self.wait_for_netifd(now);
+        }
         out.push(Action::Save(self.state.clone()));
         out.push(log(LogLevel::Info, None, format!("configuration read: {} providers", self.providers.len())));
         if let Some(snapshot) = self.snapshot.take() {
             self.follow_uplinks(now, &snapshot, out);
-            if idle && !self.stopping {
+            if idle && !self.stopping && self.hold.is_none() {
                 self.adopt(now, &snapshot);
             }
             self.snapshot = Some(snapshot);

@@ -69,6 +69,7 @@ impl Core {
             UplinkSource::Interface(name) => (Some(name.clone()), uplink.map(|uplink| uplink.name.clone())),
             UplinkSource::Device(name) => (None, Some(name.clone())),
         };
+        let told = interface.as_ref().and_then(|name| self.netifd.find(name).ok());
         let active = self.active == Some(provider.id);
         let text = |address: IpAddr| address.to_string();
         let waits = provider.failback_at().filter(|at| *at > now && !active && provider.is_reliable());
@@ -89,9 +90,11 @@ impl Core {
             weight: provider.settings.weight,
             metered: provider.settings.metered,
             interface,
+            proto: told.as_ref().map(|it| it.proto.clone()).filter(|proto| !proto.is_empty()),
             device,
             gateway: uplink.and_then(|uplink| uplink.gateway).map(text),
             address: uplink.map(|uplink| uplink.address).map(text),
+            dns_servers: told.iter().flat_map(|it| &it.dns_servers).map(ToString::to_string).collect(),
             table: provider.settings.enabled.then(|| table_of(self.settings.base_table, provider.id).0),
             metric: self.metrics.iter().find(|(id, _)| *id == provider.id).map(|(_, metric)| metric.0),
             latency_ms: window.latency().map(milliseconds),

@@ -56,7 +56,7 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
 fn write_empty(out: &mut String) -> std::fmt::Result {
     writeln!(out, "No provider is configured: nothing is done until there is one. Two lines make one, for example:")?;
     writeln!(out, "  uci set failover.wan=provider")?;
-    writeln!(out, "  uci set failover.wan.device='eth1'")?;
+    writeln!(out, "  uci set failover.wan.interface='wan'")?;
     writeln!(out, "Likewise for the second line to the internet; then: uci commit failover && reload_config")
 }
 
@@ -66,8 +66,8 @@ fn write_provider(place: u32, provider: &ProviderSettings, out: &mut String) -> 
         write!(out, " ({})", crate::uci::Short(description))?;
     }
     let (source, origin) = match &provider.source {
-        UplinkSource::Interface(name) => (format!("interface {name}"), "from netifd"),
-        UplinkSource::Device(name) => (format!("device {name}"), "learnt from its default route"),
+        UplinkSource::Interface(name) => (format!("interface {name}"), "device, gateway and address from netifd"),
+        UplinkSource::Device(name) => (format!("device {name}"), "gateway learnt from its default route"),
     };
     write!(out, ": {source}, priority {}", provider.priority)?;
     if provider.weight != 1 {
@@ -76,11 +76,8 @@ fn write_provider(place: u32, provider: &ProviderSettings, out: &mut String) -> 
     if provider.metered {
         write!(out, ", metered")?;
     }
-    if matches!(provider.source, UplinkSource::Interface(_)) {
-        write!(out, " (NOT USED: this version does not follow netifd's interfaces yet, name the device)")?;
-    }
     match provider.gateway {
-        GatewaySetting::Learnt => write!(out, ", gateway {origin}")?,
+        GatewaySetting::Learnt => write!(out, ", {origin}")?,
         GatewaySetting::None => write!(out, ", no gateway (point-to-point)")?,
         GatewaySetting::Address(address) => write!(out, ", gateway {address}")?,
     }
@@ -194,7 +191,7 @@ mod tests {
         assert_eq!(
             text,
             "2 providers, the preferred one first:
-  1. fiber (Fibre): interface wan, priority 2 (NOT USED: this version does not follow netifd's interfaces yet, name the device), gateway from netifd
+  1. fiber (Fibre): interface wan, priority 2, device, gateway and address from netifd
      tests internet, every 1s while active, every 5s otherwise
      a silent line is noticed in about 1.1 s (half an interval on average + 0.55 s of probing)
      a slow line that still receives has 2 s to answer
@@ -216,7 +213,7 @@ Tables 7101 to 7163, ip rules 7000 to 7999, marks 0x3f000000.
     #[test]
     fn nothing_configured() {
         let text = described("");
-        assert!(text.contains("uci set failover.wan=provider\n  uci set failover.wan.device='eth1'\n"), "{text}");
+        assert!(text.contains("uci set failover.wan=provider\n  uci set failover.wan.interface='wan'\n"), "{text}");
     }
 
     #[test]

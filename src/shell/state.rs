@@ -81,6 +81,7 @@ mod tests {
 
     use failoverd::event::{MovedRoute, ProviderId, SavedSysctl};
     use failoverd::kernel::{IfIndex, Metric, Sysctl};
+    use failoverd::netifd::{DefaultRoute, Interface};
 
     use super::*;
     use crate::shell::testing::Directory;
@@ -96,6 +97,11 @@ mod tests {
                 value: 1,
             }],
             moved: vec![MovedRoute { id: ProviderId(1), metric: Metric(0), round: 3, beside: false }],
+            interfaces: vec![Interface {
+                name: "wan".to_owned(),
+                default_route: Some(DefaultRoute::Direct),
+                ..Interface::default()
+            }],
         }
     }
 

@@ -70,7 +70,25 @@ fn default(table: TableId, gateway: Option<&str>, metric: u32, protocol: u8) -> 
 }
 
 fn resolved(provider: &ProviderSettings, snapshot: &Snapshot) -> Result<Uplink, Reason> {
-    resolve(provider, ProviderId(3), BASE, snapshot)
+    by_netifd(provider, snapshot, &Known::default())
+}
+
+fn by_netifd(provider: &ProviderSettings, snapshot: &Snapshot, netifd: &Known) -> Result<Uplink, Reason> {
+    resolve(provider, ProviderId(3), BASE, &source(provider, netifd)?, snapshot)
+}
+
+/// The same on interface `wan`.
+fn interface_provider(gateway: GatewaySetting, address: Option<&str>) -> ProviderSettings {
+    ProviderSettings { source: UplinkSource::Interface("wan".into()), ..provider(gateway, address) }
+}
+
+/// Interface `wan`, up on `wan0`.
+fn wan() -> Interface {
+    Interface { name: "wan".into(), up: true, autostart: true, device: Some("wan0".into()), ..Interface::default() }
+}
+
+fn known(interface: Interface) -> Known {
+    Known { interfaces: vec![interface], told: true }
 }
 
 #[test]
@@ -108,8 +126,96 @@ fn links() {
     assert_eq!(resolved(&wanted, &seen), Err(Reason::LinkDown("wan0".into())));
     seen.links.pop();
     assert_eq!(resolved(&wanted, &seen), Err(Reason::NoDevice("wan0".into())));
-    let netifd = ProviderSettings { source: UplinkSource::Interface("wan".into()), ..wanted };
-    assert_eq!(resolved(&netifd, &seen), Err(Reason::NoNetifd("wan".into())));
+}
+
+#[test]
+fn interfaces_and_their_devices() {
+    let wan_text = || "wan".to_owned();
+    let down = || Interface { up: false, device: None, ..wan() };
+    let told = |interface| known(interface);
+    for (netifd, want, why) in [
+        (told(wan()), Ok("10.0.0.2"), "the ordinary case"),
+        (Known::default(), Err(Reason::NetifdSilent(wan_text())), "netifd has not answered"),
+        (Known { told: false, ..known(wan()) }, Ok("10.0.0.2"), "but the run before knew"),
+        (Known { told: true, ..Known::default() }, Err(Reason::NoInterface(wan_text())), "nobody has heard of it"),
+        (told(Interface { pending: true, ..down() }), Err(Reason::InterfacePending(wan_text())), "it dials"),
+        (told(down()), Err(Reason::InterfaceDown(wan_text())), "no device, say"),
+        (told(Interface { autostart: false, ..down() }), Err(Reason::InterfaceTakenDown(wan_text())), "ifdown"),
+        (
+            told(Interface { autostart: false, pending: true, ..down() }),
+            Err(Reason::InterfacePending(wan_text())),
+            "ifup of one that does not start by itself",
+        ),
+        (told(Interface { up: false, ..wan() }), Err(Reason::InterfaceDown(wan_text())), "a device is not enough"),
+        (told(Interface { device: None, ..wan() }), Err(Reason::InterfaceWithoutDevice(wan_text())), "up, on nothing"),
+        (
+            told(Interface { device: Some("ppp7".into()), ..wan() }),
+            Err(Reason::NoDevice("ppp7".into())),
+            "the kernel does not have what netifd says",
+        ),
+    ] {
+        let got = by_netifd(&interface_provider(GatewaySetting::None, None), &snapshot(&["10.0.0.2/24"]), &netifd);
+        assert_eq!(got.map(|it| it.address), want.map(ip), "{why}");
+    }
+}
+
+#[test]
+fn gateways_of_an_interface() {
+    let via = |gateway: &str| Some(DefaultRoute::Via(ip(gateway)));
+    let fixed = GatewaySetting::Address(ip("10.0.0.9"));
+    let kernel = || vec![default(TableId::MAIN, Some("10.0.0.5"), 0, 4)];
+    for (setting, netifd, routes, point_to_point, want, why) in [
+        (GatewaySetting::Learnt, via("10.0.0.1"), vec![], false, Ok(Some("10.0.0.1")), "the kernel need not have it"),
+        (GatewaySetting::Learnt, via("10.0.0.1"), kernel(), false, Ok(Some("10.0.0.1")), "netifd before the kernel"),
+        (GatewaySetting::Learnt, None, kernel(), false, Ok(Some("10.0.0.5")), "else the kernel's"),
+        (GatewaySetting::Learnt, Some(DefaultRoute::Direct), kernel(), false, Ok(None), "no next hop"),
+        (GatewaySetting::Learnt, None, vec![], true, Ok(None), "point-to-point"),
+        (GatewaySetting::Learnt, None, vec![], false, Err(Reason::NoGateway), "nobody knows"),
+        (fixed, via("10.0.0.1"), kernel(), false, Ok(Some("10.0.0.9")), "the configured one before all"),
+        (GatewaySetting::None, via("10.0.0.1"), kernel(), false, Ok(None), "configured to have none"),
+    ] {
+        let mut seen = Snapshot { routes, ..snapshot(&["10.0.0.2/24"]) };
+        seen.links[1].point_to_point = point_to_point;
+        let netifd = known(Interface { default_route: netifd, ..wan() });
+        let got = by_netifd(&interface_provider(setting, None), &seen, &netifd);
+        assert_eq!(got.map(|it| it.gateway), want.map(|it| it.map(ip)), "{why}");
+    }
+}
+
+#[test]
+fn addresses_of_an_interface() {
+    let missing = Err(Reason::NoAddress(Some(ip("10.0.0.7"))));
+    for (addresses, told, setting, want, why) in [
+        (&["10.0.0.2/24", "10.9.0.2/24"][..], &["10.9.0.2"][..], None, Ok("10.9.0.2"), "netifd's, of several"),
+        (&["10.0.0.2/24"], &["10.9.0.2", "10.0.0.2"], None, Ok("10.0.0.2"), "the first that the kernel has"),
+        (&["10.0.0.2/24"], &["10.9.0.2"], None, Ok("10.0.0.2"), "netifd is late: the kernel's"),
+        (&["10.0.0.2/24"], &[], None, Ok("10.0.0.2"), "netifd has none (a modem): the kernel's"),
+        (&["10.0.0.2/24", "10.0.0.3/24"], &["10.0.0.2"], Some("10.0.0.3"), Ok("10.0.0.3"), "configured"),
+        (&["10.0.0.2/24"], &["10.0.0.7"], Some("10.0.0.7"), missing, "configured, and not there"),
+    ] {
+        let netifd = known(Interface { addresses: told.iter().map(|it| ip(it)).collect(), ..wan() });
+        let got = by_netifd(&interface_provider(GatewaySetting::None, setting), &snapshot(addresses), &netifd);
+        assert_eq!(got.map(|it| it.address), want.map(ip), "{why}");
+    }
+}
+
+#[test]
+fn the_carrier_of_the_device_below_counts_too() {
+    for (lower, up, carrier, want, why) in [
+        (Some("eth0"), true, true, true, "all is well"),
+        (Some("eth0"), true, false, false, "the cable of the port below is pulled"),
+        (Some("eth0"), false, true, false, "the port below is down"),
+        (Some("/dev/cdc-wdm0"), true, true, true, "no network device: nothing to ask"),
+        (Some("wan0"), true, true, true, "the same device"),
+        (None, true, true, true, "none told"),
+    ] {
+        let mut seen = snapshot(&["10.0.0.2/24"]);
+        let below = Link { index: IfIndex(2), name: "eth0".into(), up, carrier, ..seen.links[1].clone() };
+        seen.links.push(below);
+        let netifd = known(Interface { lower_device: lower.map(str::to_owned), ..wan() });
+        let got = by_netifd(&interface_provider(GatewaySetting::None, None), &seen, &netifd);
+        assert_eq!(got.unwrap().carrier, want, "{why}");
+    }
 }
 
 #[test]

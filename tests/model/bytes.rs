@@ -25,7 +25,7 @@ impl Input<'_> {
 /// Plays `data` against a core. Nothing may panic, and the core must not ask to be woken in the past for ever.
 pub fn play(data: &[u8]) {
     let mut input = Input(data);
-    let mut world = World::with_defaults(3, &[(0, 0), (1, 0)], 1);
+    let mut world = World::with_interfaces(3, &[(0, 0), (1, 0)], 1);
     let flags = input.next();
     let settings = settings(flags);
     let mut now = Moment::from_nanos(1_000_000_000);
@@ -37,7 +37,7 @@ pub fn play(data: &[u8]) {
     let mut stale = world.kernel.snapshot(&[]);
 
     while !input.0.is_empty() {
-        let event = match input.next() % 16 {
+        let event = match input.next() % 18 {
             0 | 1 => Event::Wakeup,
             2..=4 => {
                 let changes = lists.pop().unwrap_or_default();
@@ -96,6 +96,12 @@ pub fn play(data: &[u8]) {
                 now = now + ms(u64::from(input.next()) * 40);
                 Event::Wakeup
             }
+            16 => {
+                let what = input.next();
+                disturb_interfaces(&mut world.netifd.interfaces, what);
+                Event::Interfaces(world.netifd.interfaces.clone())
+            }
+            17 => Event::Interfaces((0..u32::from(input.next() % 4)).map(super::netifd::interface).collect()),
             _ if input.next() == 7 => Event::Stop,
             _ => {
                 now = core.next_wakeup().map_or(now, |at| at.max(now));
@@ -143,9 +149,32 @@ fn settings(flags: u8) -> failoverd::settings::Settings {
             if flags & 128 != 0 {
                 settings.providers.reverse();
                 settings.providers.iter_mut().for_each(|it| it.gateway = failoverd::settings::GatewaySetting::Learnt);
+                // All but the first: a mix.
+                for (index, provider) in settings.providers.iter_mut().enumerate().skip(usize::from(flags & 1)) {
+                    provider.source = failoverd::settings::UplinkSource::Interface(format!("isp{index}"));
+                }
             }
         })
         .0
+}
+
+/// What netifd may say of one interface, of a byte: any device, any state, and gone and back.
+fn disturb_interfaces(interfaces: &mut Vec<failoverd::netifd::Interface>, what: u8) {
+    use failoverd::netifd::{DefaultRoute, Interface};
+    let whole = super::netifd::interface(u32::from(what % 3));
+    interfaces.retain(|it| it.name != whole.name);
+    interfaces.extend(match what / 3 % 10 {
+        0 => None,
+        1 => Some(super::netifd::pending(&whole)),
+        2 => Some(super::netifd::down(&whole)),
+        3 => Some(Interface { autostart: false, ..super::netifd::down(&whole) }),
+        4 => Some(Interface { device: Some(format!("wan{}", what / 30 % 4)), ..whole }),
+        5 => Some(Interface { default_route: Some(DefaultRoute::Direct), ..whole }),
+        6 => Some(Interface { default_route: Some(DefaultRoute::Via(ip(10, 0, 0, what))), ..whole }),
+        7 => Some(Interface { lower_device: Some(format!("wan{}", what / 30 % 4)), default_route: None, ..whole }),
+        8 => Some(Interface { device: None, ..whole }),
+        _ => Some(whole),
+    });
 }
 
 /// What other programs and cables do, of a byte.

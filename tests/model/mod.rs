@@ -17,11 +17,13 @@ pub mod fib;
 pub mod kernel;
 pub mod line;
 pub mod lookup;
+pub mod netifd;
 pub mod world;
 
 pub use config::{Config, provider};
 pub use kernel::Kernel;
 pub use line::Line;
+pub use netifd::Netifd;
 pub use world::World;
 
 use std::net::{IpAddr, Ipv4Addr};

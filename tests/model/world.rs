@@ -17,7 +17,7 @@ use failoverd::random::Random;
 use failoverd::settings::Settings;
 
 use super::config::{address, gateway};
-use super::{Kernel, Line, ip, ms};
+use super::{Kernel, Line, Netifd, ip, ms};
 
 /// What goes wrong between the core and the kernel, in per cent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +34,10 @@ pub struct Faults {
 
 /// What waits for its time.
 #[derive(Debug)]
-enum Pending {
+pub(super) enum Pending {
     Event(Event),
+    /// What netifd has at that time.
+    Interfaces,
     /// The state of the kernel at that time, as after a netlink event.
     Read,
     Answer {
@@ -57,6 +59,7 @@ pub struct World {
     /// By device name.
     pub lines: BTreeMap<String, Line>,
     pub faults: Faults,
+    pub netifd: Netifd,
     /// `None` after a crash.
     pub core: Option<Core>,
     /// The state file.
@@ -68,6 +71,8 @@ pub struct World {
     pub changes: Vec<(Moment, Vec<RouteChange>)>,
     pub requests: Vec<Moment>,
     pub probes: u64,
+    /// Probers closed: probes on their way do not count any more.
+    pub closed: u64,
     /// Deletes that hit another route than was meant.
     pub hits: usize,
     /// Sees the kernel before and after each single change.
@@ -92,6 +97,7 @@ impl World {
             kernel,
             lines: BTreeMap::new(),
             faults: Faults::default(),
+            netifd: Netifd::default(),
             core: None,
             state: State::default(),
             stopped: false,
@@ -99,6 +105,7 @@ impl World {
             changes: vec![],
             requests: vec![],
             probes: 0,
+            closed: 0,
             hits: 0,
             observer: None,
             rival: None,
@@ -198,6 +205,7 @@ impl World {
             match self.queue.first_entry().filter(|entry| entry.key().0 <= next) {
                 Some(entry) => match entry.remove() {
                     Pending::Event(event) => self.feed(event),
+                    Pending::Interfaces => self.tell_interfaces(),
                     Pending::Read => self.read(vec![]),
                     Pending::Answer { device, event } => self.arrive(device, event),
                 },
@@ -250,7 +258,7 @@ impl World {
         self.said_since(since).iter().filter(|line| line.starts_with("switched")).count()
     }
 
-    fn later(&mut self, after: Duration, pending: Pending) {
+    pub(super) fn later(&mut self, after: Duration, pending: Pending) {
         self.queued += 1;
         self.queue.insert((self.now + after, self.queued), pending);
     }

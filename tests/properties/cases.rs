@@ -2,13 +2,14 @@
 
 use failoverd::event::{Event, ProviderId};
 use failoverd::kernel::{Metric, PROTOCOL, Route, RulePriority, Sysctl};
-use failoverd::settings::{GatewaySetting, LastResort, Settings};
+use failoverd::settings::{GatewaySetting, LastResort, Settings, UplinkSource};
 use failoverd::takeover::moved_metric;
 use proptest::prelude::*;
 
 use super::model::fib::How;
 use super::model::kernel::{KernelRule, PROTOCOL_DHCP, PROTOCOL_STATIC, table};
 use super::model::{Config, Kernel, Line, World, ip, ms, secs};
+use super::netifd::{Saying, saying};
 
 /// Devices of the world: `wan0` to `wan3`.
 pub const LINES: u32 = 4;
@@ -83,12 +84,17 @@ impl Found {
         if self.identical { ip(192, 168, 1, last) } else { ip(10, u8::try_from(line).unwrap(), 0, last) }
     }
 
+    /// Whether routes of equal metric coexist.
+    pub fn shares_metrics(&self) -> bool {
+        let metrics: std::collections::BTreeSet<_> = self.foreign.iter().map(|it| it.metric).collect();
+        metrics.len() < self.foreign.len()
+    }
+
     /// Where routes of equal metric coexist, those of providers come back behind those that stayed: such a kernel is only put back
     /// exactly if takeover moves all of them or none.
     pub fn all_or_none(&self, wish: &Wish) -> Wish {
-        let metrics: std::collections::BTreeSet<_> = self.foreign.iter().map(|it| it.metric).collect();
         let mut wish = wish.clone();
-        if metrics.len() < self.foreign.len() {
+        if self.shares_metrics() {
             wish.lines.extend((0..LINES).filter(|line| !wish.lines.contains(line)).collect::<Vec<_>>());
         }
         wish
@@ -151,6 +157,7 @@ impl Found {
         }
         let mut world = World::new(kernel, seed);
         world.lines = (0..LINES).map(|line| (format!("wan{line}"), Line::default())).collect();
+        self.whole_netifd(&mut world);
         world
     }
 }
@@ -167,14 +174,18 @@ pub struct Wish {
     pub enabled: bool,
     pub last_resort: bool,
     pub onlink: bool,
+    /// Which lines' providers are on netifd's interfaces, by bit; the others are on devices.
+    pub netifd: u8,
 }
 
 pub fn wish() -> impl Strategy<Value = Wish> {
     let lines = prop::sample::subsequence((0..LINES).collect::<Vec<_>>(), 1..=LINES as usize).prop_shuffle();
     let start_metric = prop_oneof![3 => Just(2u32), 1 => Just(1), 1 => Just(10)];
     let often = || prop::bool::weighted(0.9);
-    (lines, start_metric, often(), any::<bool>(), any::<bool>(), often(), any::<bool>(), prop::bool::weighted(0.1))
-        .prop_map(|(lines, start_metric, takeover, source_rules, learnt, enabled, last_resort, onlink)| Wish {
+    let netifd = prop_oneof![Just(0u8), Just(0xff), any::<u8>()];
+    let onlink = prop::bool::weighted(0.1);
+    (lines, start_metric, often(), any::<bool>(), any::<bool>(), often(), any::<bool>(), onlink, netifd).prop_map(
+        |(lines, start_metric, takeover, source_rules, learnt, enabled, last_resort, onlink, netifd)| Wish {
             lines,
             start_metric,
             takeover,
@@ -183,7 +194,9 @@ pub fn wish() -> impl Strategy<Value = Wish> {
             enabled,
             last_resort,
             onlink,
-        })
+            netifd,
+        },
+    )
 }
 
 impl Wish {
@@ -195,7 +208,11 @@ impl Wish {
                 (false, false) => GatewaySetting::Address(found.gateway(line, false)),
             };
             let provider = super::model::provider(&format!("p{line}"), &format!("wan{line}"), line + 1);
-            failoverd::settings::ProviderSettings { gateway, ..provider }
+            let source = match self.netifd >> line & 1 {
+                0 => provider.source.clone(),
+                _ => UplinkSource::Interface(format!("isp{line}")),
+            };
+            failoverd::settings::ProviderSettings { gateway, source, ..provider }
         });
         Config::new(providers.collect())
             .with(|it| {
@@ -219,6 +236,7 @@ pub enum Happening {
     Crash,
     /// After this many single changes, then started again.
     CrashWithin(usize),
+    Netifd(Saying),
     Pass(u64),
 }
 
@@ -230,6 +248,7 @@ pub fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         2 => wish().prop_map(Happening::Reload),
         1 => Just(Happening::Crash),
         2 => (0..12usize).prop_map(Happening::CrashWithin),
+        3 => saying().prop_map(Happening::Netifd),
         3 => prop_oneof![0..5u64, 500..4000u64, 60_000..70_000u64].prop_map(Happening::Pass),
     ];
     prop::collection::vec(one, 0..10)
@@ -259,6 +278,7 @@ impl Happening {
                     world.start(current.clone());
                 }
             }
+            Self::Netifd(saying) => saying.say(world, found, current),
             Self::Pass(time) => world.pass(ms(*time)),
         }
     }

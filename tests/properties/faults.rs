@@ -37,6 +37,7 @@ proptest! {
         let busiest = busiest(&world);
         prop_assert!(busiest <= 100, "{busiest} requests in a second");
         world.faults = Faults::default();
+        found.whole_netifd(&mut world);
         world.pass(secs(200));
         Happening::Reload(wish.clone()).happen(&mut world, &found, &mut current);
         for line in 0..super::cases::LINES {

@@ -9,6 +9,7 @@ mod model;
 mod cases;
 mod faults;
 mod meddle;
+mod netifd;
 mod restore;
 mod settle;
 mod watch;

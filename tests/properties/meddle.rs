@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::cases::{Found, LINES, littered, wish};
 use super::model::fib::How;
 use super::model::{Kernel, ms, secs};
+use super::netifd::{Saying, saying};
 use super::settle::settled;
 use super::{cases, watch};
 
@@ -23,6 +24,7 @@ enum Meddling {
     Readdress(u32, bool),
     /// The device goes; and comes back with another index.
     Replug(u32, bool),
+    Netifd(Saying),
     Pass(u64),
 }
 
@@ -37,6 +39,7 @@ fn meddlings() -> impl Strategy<Value = Vec<Meddling>> {
         1 => (line(), any::<bool>()).prop_map(|(line, carrier)| Meddling::Carrier(line, carrier)),
         1 => (line(), any::<bool>()).prop_map(|(line, back)| Meddling::Readdress(line, back)),
         1 => (line(), any::<bool>()).prop_map(|(line, back)| Meddling::Replug(line, back)),
+        2 => saying().prop_map(Meddling::Netifd),
         // Long enough for a dump: what is written over between a dump and the change made from it cannot be known.
         4 => (20..3000u64).prop_map(Meddling::Pass),
     ];
@@ -96,7 +99,7 @@ impl Meddling {
                     kernel.add_address(&name, found.address(line), 24);
                 }
             }
-            Self::Pass(_) => {}
+            Self::Netifd(_) | Self::Pass(_) => {}
         }
     }
 }
@@ -118,9 +121,11 @@ proptest! {
         for (fresh, meddling) in (100..).zip(&meddlings) {
             match meddling {
                 Meddling::Pass(time) => world.pass(ms(*time)),
+                Meddling::Netifd(saying) => saying.say(&mut world, &found, &settings),
                 _ => world.disturb(|kernel| meddling.act(kernel, &found, fresh)),
             }
         }
+        found.whole_netifd(&mut world);
         let before = world.requests.len();
         world.pass(secs(1));
         prop_assert!(world.requests.len() - before <= 40, "{} requests", world.requests.len() - before);

@@ -25,6 +25,10 @@ fn play(
             ending.set(ending.get() || !wish.settings(found).enabled || found.all_or_none(wish).lines.len() < 2);
         }
         ending.set(ending.get() || format!("{happening:?}").contains("learnt: true"));
+        // Of providers whose interfaces are down, or never told, none has a gateway.
+        let reload = matches!(happening, Happening::Reload(_));
+        let down = world.netifd.interfaces.iter().any(|it| !it.up) || world.netifd.interfaces.len() < LINES as usize;
+        ending.set(ending.get() || (reload && (down || world.netifd.silent)));
         happening.happen(&mut world, found, &mut current);
     }
     for line in 0..LINES {

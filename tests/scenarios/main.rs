@@ -7,8 +7,10 @@ mod model;
 
 mod adversity;
 mod kernel;
+mod netifd;
 mod outage;
 mod policy;
+mod silent_netifd;
 mod start;
 mod sysctls;
 
@@ -16,7 +18,11 @@ use model::{Config, World, secs};
 
 /// `count` lines with fixed gateways that have all proved themselves.
 fn healthy(count: u32, config: Config, seed: u64) -> World {
-    let mut world = World::with_defaults(count, &[(0, 0)], seed);
+    proved(World::with_defaults(count, &[(0, 0)], seed), count, config)
+}
+
+/// The same of a world, whose traffic leaves by `wan0`.
+fn proved(mut world: World, count: u32, config: Config) -> World {
     world.start(config.0);
     world.pass(secs(30));
     for name in (0..count).map(|index| char::from_u32(u32::from('a') + index).unwrap().to_string()) {

@@ -31,7 +31,12 @@ impl World {
             Action::Save(state) => self.state = state,
             Action::Notice(notice) => self.told.push((self.now, notice)),
             Action::Stopped => self.stopped = true,
-            Action::CloseProber(_) | Action::ReadInterfaces | Action::ForgetConnections(_) => {}
+            Action::ReadInterfaces => {
+                self.netifd.asked.push(self.now);
+                self.read_interfaces_now();
+            }
+            Action::CloseProber(_) => self.closed += 1,
+            Action::ForgetConnections(_) => {}
         }
     }
 
