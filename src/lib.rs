@@ -12,6 +12,7 @@ pub mod core;
 pub mod draft;
 pub mod event;
 pub mod icmp;
+pub mod import;
 pub mod kernel;
 pub mod moment;
 pub mod netifd;

@@ -20,6 +20,11 @@ fn uci() {
 }
 
 #[test]
+fn import() {
+    replay("import", failoverd::import::exercise);
+}
+
+#[test]
 fn icmp() {
     replay("icmp", |bytes| {
         let _ = failoverd::icmp::parse(bytes);

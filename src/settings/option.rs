@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::problem::did_you_mean;
-use super::schema::{Kind, MASK_BITS, TEST_TYPES, TEST_TYPES_BUILT};
+use super::schema::{Kind, MASK_BITS, OptionSpec, TEST_TYPES, TEST_TYPES_BUILT};
 use super::{GatewaySetting, Required, TestKind, duration};
 use crate::uci;
 
@@ -22,6 +22,13 @@ pub(super) enum Value {
     TestKind(TestKind),
     Address(IpAddr),
     Gateway(GatewaySetting),
+}
+
+impl OptionSpec {
+    /// Whether this option takes `text`; the error completes a sentence that begins with the option and the text.
+    pub fn accepts(&self, text: &str) -> Result<(), String> {
+        read(self.kind, text).map(|_| ())
+    }
 }
 
 /// Reads `text`; the error completes a sentence that begins with the option and the text.

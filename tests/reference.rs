@@ -1,4 +1,4 @@
-//! The README's table of options is the table the parser uses.
+//! The reference's table of options is the table the parser uses.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use failoverd::settings::schema::{OPTIONS, SectionKind};
 
-const BEGIN: &str = "<!-- options: made from the table in src/settings/schema.rs, checked by tests/readme.rs -->\n";
+const BEGIN: &str = "<!-- options: made from the table in src/settings/schema.rs, checked by tests/reference.rs -->\n";
 const END: &str = "<!-- /options -->\n";
 
 fn reference() -> String {
@@ -33,13 +33,13 @@ fn reference() -> String {
 #[test]
 #[allow(clippy::disallowed_methods)]
 fn the_reference_is_true() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/reference.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
     let (there, after) = rest.split_once(END).unwrap();
-    if std::env::var_os("WRITE_README").is_some() {
+    if std::env::var_os("WRITE_REFERENCE").is_some() {
         std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", reference())).unwrap();
         return;
     }
-    assert_eq!(there, reference(), "bring it up to date: WRITE_README=1 cargo test --test readme");
+    assert_eq!(there, reference(), "bring it up to date: WRITE_REFERENCE=1 cargo test --test reference");
 }

@@ -1,0 +1,6 @@
+CHECK_INTERVAL = 1e-9
+MAX_STORED_TEST_RESULT_COUNT = 1
+MAX_FAILED_CHECKS = 0
+MIN_CONSECUTIVE_SUCCEEDED_CHECKS = 4294967295
+START_METRIC = -1
+providers = [Provider("\né", "eth0", "::1", "none"), Provider("", "a/b")]

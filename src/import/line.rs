@@ -1,0 +1,28 @@
+//! One internet line of another tool's configuration, before it becomes a provider.
+//!
+//! Made by the importers, put in order and written by `providers` and `targets`.
+
+use super::notes::Options;
+
+/// What an importer knows of a line.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Where the file describes it.
+    pub(super) line: u32,
+    /// What the file calls it.
+    pub(super) name: String,
+    /// `interface` or `device`, and which.
+    pub(super) source: (&'static str, String),
+    /// Further options of the provider section.
+    pub(super) options: Options,
+    /// Whether it was in use.
+    pub(super) enabled: bool,
+    /// Lower is preferred; `None`: it never carried the default route.
+    pub(super) rank: Option<u32>,
+    /// Share of the traffic among lines of equal rank.
+    pub(super) weight: u32,
+    /// IPv4 addresses that were asked, each once.
+    pub(super) targets: Vec<String>,
+    /// How many of them must answer.
+    pub(super) required: usize,
+}

@@ -1,0 +1,74 @@
+//! The draft in the making, with what an importer has to say about each line of the file.
+//!
+//! Filled by the importers; `finish` makes providers and tests of their lines.
+
+use std::fmt::Display;
+
+use crate::draft::Draft;
+use crate::settings::schema::{OptionSpec, SectionKind};
+use crate::uci::Short;
+
+/// Options of a section in the making.
+pub(super) type Options = Vec<(&'static str, String)>;
+
+/// A draft and its sentences.
+pub(super) struct Notes<'a> {
+    path: &'a str,
+    pub(super) draft: Draft,
+    left_out: Vec<(u32, String)>,
+}
+
+impl<'a> Notes<'a> {
+    pub(super) fn new(path: &'a str) -> Self {
+        Self { path, draft: Draft::default(), left_out: Vec::new() }
+    }
+
+    /// A sentence about a line of the file.
+    pub(super) fn at(&self, line: u32, text: impl Display) -> String {
+        format!("{}:{line}: {text}", self.path)
+    }
+
+    /// What is not carried over.
+    pub(super) fn left_out(&mut self, line: u32, text: impl Into<String>) {
+        self.left_out.push((line, text.into()));
+    }
+
+    /// What was decided, and why.
+    pub(super) fn decided(&mut self, text: impl Into<String>) {
+        self.draft.decisions.push(text.into());
+    }
+
+    /// Adds an option, if failoverd takes the value and it is not the default; `what` had it under the name `theirs`.
+    pub(super) fn set(
+        &mut self,
+        options: &mut Options,
+        (line, what, theirs): (u32, &str, &str),
+        (section, ours): (SectionKind, &'static str),
+        value: &str,
+    ) {
+        let Some(spec) = OptionSpec::find(section, ours) else { return };
+        match spec.accepts(value) {
+            Ok(()) if spec.default == value => {}
+            Ok(()) => options.push((ours, value.to_owned())),
+            Err(why) => self.left_out(line, format!("{what}{theirs} '{}' {why}; left out", Short(value))),
+        }
+    }
+
+    /// The draft with its sentences in the order of the file.
+    pub(super) fn into_draft(mut self) -> Draft {
+        self.draft.left_out = self.sentences();
+        self.draft
+    }
+
+    /// Why there is no draft: the sentences so far, and this one.
+    pub(super) fn refuse(mut self, why: &str) -> Vec<String> {
+        let mut sentences = self.sentences();
+        sentences.push(format!("{}: {why}", self.path));
+        sentences
+    }
+
+    fn sentences(&mut self) -> Vec<String> {
+        self.left_out.sort_by_key(|(line, _)| *line);
+        self.left_out.iter().map(|(line, text)| self.at(*line, text)).collect()
+    }
+}
