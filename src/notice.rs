@@ -5,6 +5,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::settings::LogLevel;
 
@@ -45,6 +46,8 @@ pub enum NoticeAction {
     Pinned,
     /// A configuration was refused.
     ConfigError,
+    /// Nothing: somebody wants to see whether scripts and mails work. Only `failoverd notify-test` says so, and only to the scripts.
+    Test,
 }
 
 impl Notice {
@@ -56,6 +59,22 @@ impl Notice {
         reason: Option<String>,
     ) -> Self {
         Self { action, provider, from: None, to: None, reason, level }
+    }
+
+    /// What a hotplug script finds in its environment: ACTION, PROVIDER, FROM, TO and REASON, as far as the ubus event has them, each on one
+    /// line. Nothing for a notice without action.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let Ok(Value::Object(members)) = serde_json::to_value(self) else { return vec![] };
+        if self.action.is_none() {
+            return vec![];
+        }
+        let variable = |(name, member)| {
+            let value = members.get(member).and_then(Value::as_str)?;
+            Some((name, value.replace(['\n', '\r', '\0'], " ")))
+        };
+        let variables =
+            [("ACTION", "action"), ("PROVIDER", "provider"), ("FROM", "from"), ("TO", "to"), ("REASON", "reason")];
+        variables.into_iter().filter_map(variable).collect()
     }
 }
 
@@ -83,10 +102,57 @@ impl fmt::Display for Notice {
             Some(NoticeAction::ConfigError) => {
                 write!(f, "configuration refused, the old one stays").and_then(|()| because(f))
             }
+            Some(NoticeAction::Test) => write!(f, "test").and_then(|()| because(f)),
             None => match &self.provider {
                 Some(provider) => write!(f, "{provider}: {reason}"),
                 None => write!(f, "{reason}"),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_find_what_the_event_has() {
+        let notice = |action, provider: Option<&str>, from: Option<&str>, to: Option<&str>, reason: &str| Notice {
+            action,
+            provider: provider.map(str::to_owned),
+            from: from.map(str::to_owned),
+            to: to.map(str::to_owned),
+            reason: Some(reason.to_owned()),
+            level: LogLevel::Info,
+        };
+        let text = |notice: Notice| {
+            let variables = notice.environment().into_iter().map(|(name, value)| format!("{name}={value}"));
+            variables.collect::<Vec<_>>().join("|")
+        };
+        for (notice, expected, why) in [
+            (
+                notice(Some(NoticeAction::Switch), None, Some("fiber"), Some("lte"), "no carrier"),
+                "ACTION=switch|FROM=fiber|TO=lte|REASON=no carrier",
+                "a switch",
+            ),
+            (
+                notice(Some(NoticeAction::Switch), None, None, Some("lte"), "start"),
+                "ACTION=switch|TO=lte|REASON=start",
+                "absent rather than empty, as procd leaves empty ones out",
+            ),
+            (
+                notice(Some(NoticeAction::ConfigError), None, None, None, "line 1\nline 2\r\n\0PATH=/tmp"),
+                "ACTION=config_error|REASON=line 1 line 2   PATH=/tmp",
+                "one line, and nothing behind a NUL is hidden",
+            ),
+            (
+                notice(Some(NoticeAction::Offline), Some("dsl=1"), None, None, "a=b"),
+                "ACTION=offline|PROVIDER=dsl=1|REASON=a=b",
+                "the first = ends the name",
+            ),
+            (notice(None, Some("lte"), None, None, "slow"), "", "for the log alone"),
+        ] {
+            assert_eq!(text(notice), expected, "{why}");
         }
     }
 }

@@ -206,6 +206,7 @@ pub fn exercise(bytes: &[u8]) {
         frames.push(part);
         while let Ok(Some(frame)) = frames.next_frame() {
             let _ = ubus::msg::InboundMsg::parse(&frame);
+            let _ = crate::ubus_frame::vanished(&frame);
         }
     }
     for (method, _) in METHODS {
@@ -213,6 +214,7 @@ pub fn exercise(bytes: &[u8]) {
     }
     if let Ok(value) = crate::ubus_value::decode(stream) {
         let _ = crate::ubus_value::encode(&value);
+        let _ = crate::netifd::interfaces(&value);
     }
 }
 

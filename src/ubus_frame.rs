@@ -2,8 +2,11 @@
 //! word for are built here. Fed by the connection in the shell; what is inside a call goes on to `ubus_call` and `ubus_value`.
 
 use ubus::BlobMsgTable;
-use ubus::envelope::{EnvBuilder, UbusAttr};
+use ubus::envelope::{EnvBuilder, UbusAttr, find};
 use ubus::wire::{Codec, Frame, HEADER_SIZE, MAX_MSG_LEN, MsgType, ObjId, PROTO_VERSION};
+
+/// The number of the system object that takes and delivers events.
+const EVENTS: u32 = 1;
 
 /// The stream cannot be followed any further: the next frame's beginning is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +89,49 @@ pub fn ping(sequence: u16) -> Frame {
     Frame::to_broker(MsgType::Ping, sequence, EnvBuilder::new().finish())
 }
 
+/// Registers an object without a name, to receive notifications and events with; the answer's data is its id.
+pub fn nameless_object(sequence: u16) -> Frame {
+    Frame::to_broker(MsgType::AddObject, sequence, EnvBuilder::new().finish())
+}
+
+/// Has the notifications of `target` delivered to our object `subscriber`.
+pub fn subscription(subscriber: ObjId, target: ObjId, sequence: u16) -> Frame {
+    let mut body = EnvBuilder::new();
+    body.push_u32(UbusAttr::ObjId, subscriber.get());
+    body.push_u32(UbusAttr::Target, target.get());
+    Frame::to_broker(MsgType::Subscribe, sequence, body.finish())
+}
+
+/// Has the events named `event` delivered to our object `listener`.
+pub fn event_registration(listener: ObjId, event: &str, sequence: u16) -> Frame {
+    let arguments = BlobMsgTable::build(|table| {
+        table.put_i32(Some("object"), listener.get().cast_signed());
+        table.put_str(Some("pattern"), event);
+    });
+    events("register", &arguments, sequence)
+}
+
+/// Sends an event: its name as `id`, its contents as `data`.
+pub fn event(event: &BlobMsgTable, sequence: u16) -> Frame {
+    events("send", event, sequence)
+}
+
+fn events(method: &str, arguments: &BlobMsgTable, sequence: u16) -> Frame {
+    let mut body = EnvBuilder::new();
+    body.push_u32(UbusAttr::ObjId, EVENTS);
+    body.push_str(UbusAttr::Method, method);
+    body.push_data(arguments.contents());
+    Frame::to_peer(MsgType::Invoke, sequence, EVENTS, body.finish())
+}
+
+/// ubusd's word that an object we subscribed to is gone: which.
+pub fn vanished(frame: &Frame) -> Option<ObjId> {
+    if frame.hdr.ty != MsgType::Unsubscribe {
+        return None;
+    }
+    find(&frame.payload, UbusAttr::Target).and_then(|target| target.as_u32()).and_then(ObjId::new)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,6 +197,28 @@ mod tests {
         let captured: String = captured.split_whitespace().collect();
         let ours: String = Codec::write_frame(&frame).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(ours, captured);
+    }
+
+    #[test]
+    fn an_event_registration_is_what_the_c_library_was_captured_with() {
+        let frame = event_registration(ObjId::new(0x040d_3134).unwrap(), "network.*", 2);
+        let captured = "0005000200000001000000500300000800000001 0400000d7265676973746572000000000700003485000014 \
+                        00066f626a65637400000000040d31348300001a00077061747465726e0000006e6574776f726b2e2a000000";
+        let captured: String = captured.split_whitespace().collect();
+        let ours: String = Codec::write_frame(&frame).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(ours, captured);
+    }
+
+    #[test]
+    fn a_vanished_target_is_read_from_its_message_alone() {
+        let mut body = EnvBuilder::new();
+        body.push_u32(UbusAttr::ObjId, 4242);
+        body.push_u32(UbusAttr::Target, 4711);
+        let body = body.finish();
+        let told = Frame::to_broker(MsgType::Unsubscribe, 1, body.clone());
+        assert_eq!(vanished(&told), ObjId::new(4711));
+        assert_eq!(vanished(&Frame::to_broker(MsgType::Notify, 1, body)), None);
+        assert_eq!(vanished(&Frame::to_broker(MsgType::Unsubscribe, 1, vec![0, 0, 0, 4])), None, "no target");
     }
 
     proptest! {

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::conntrack::Connections;
+use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
@@ -52,6 +53,7 @@ pub(crate) struct Daemon {
     probers: Probers,
     counters: Counters,
     connections: Connections,
+    scripts: Runner,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
     sequence: u64,
@@ -124,6 +126,7 @@ impl Daemon {
             probers: Probers::default(),
             counters: Counters::default(),
             connections: Connections::default(),
+            scripts: Runner::new(Path::new(hotplug::DIRECTORY)),
             bus: Bus::new(&places.socket),
             lookups: vec![],
             sequence: 0,
@@ -185,6 +188,10 @@ impl Daemon {
                 event = self.bus.next() => match event {
                     BusEvent::Request(request) => self.answer(request).await,
                     BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
+                    BusEvent::HotplugUnheard { environment, cause } => {
+                        log::debug!("procd runs no scripts for this: {cause}");
+                        self.scripts.run(environment);
+                    }
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
                 },
@@ -245,6 +252,7 @@ impl Daemon {
             log::log!(level, "{notice}");
         }
         self.bus.notify(notice);
+        self.bus.hotplug(notice);
     }
 
     /// Writes the state file; if that fails, again with the next reading of the kernel.

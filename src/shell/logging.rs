@@ -74,7 +74,7 @@ fn word(level: Level) -> &'static str {
 
 struct SystemLog {
     formatter: Formatter3164,
-    /// Only the daemon's one thread logs; the lock is what `Log` asks for.
+    /// Hardly ever waited for: next to the daemon's one thread only `hotplug` has something to say.
     writer: Mutex<Writer>,
 }
 

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod conntrack;
 mod daemon;
+mod hotplug;
 mod instance;
 mod logging;
 mod netlink;

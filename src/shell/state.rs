@@ -67,7 +67,10 @@ fn write(path: &Path, state: &State) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = PathBuf::from(temporary);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(&temporary)?;
+    // `cleanup` writes as root into the directory of an unprivileged daemon: never to where a link in it leads.
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
+    let mut file = options.open(&temporary)?;
     let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
@@ -149,5 +152,16 @@ mod tests {
         let error = save(&path, &State::default()).unwrap_err().to_string();
         assert!(error.contains("cannot write the state file"), "{error}");
         assert!(matches!(load(&path), (found, None) if found == state()));
+    }
+
+    #[test]
+    fn a_link_in_the_directory_leads_nowhere() {
+        let directory = Directory::new();
+        let path = directory.path().join("state.json");
+        let victim = directory.path().join("victim");
+        fs::write(&victim, "as it was").unwrap();
+        std::os::unix::fs::symlink(&victim, directory.path().join("state.json.new")).unwrap();
+        save(&path, &state()).unwrap_err();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
     }
 }

@@ -86,6 +86,34 @@ pub(crate) fn index(device: &str) -> failoverd::kernel::IfIndex {
     failoverd::kernel::IfIndex(found)
 }
 
+thread_local! {
+    static LOGGED: std::cell::RefCell<Vec<String>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+struct Logged;
+
+impl log::Log for Logged {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        LOGGED.with_borrow_mut(|lines| lines.push(format!("{}: {}", record.level(), record.args())));
+    }
+
+    fn flush(&self) {}
+}
+
+/// What the calling thread has logged since it asked last, from `Info` on. The first call begins it.
+pub(crate) fn logged() -> Vec<String> {
+    static LOGGER: std::sync::Once = std::sync::Once::new();
+    LOGGER.call_once(|| {
+        log::set_boxed_logger(Box::new(Logged)).unwrap();
+        log::set_max_level(log::LevelFilter::Info);
+    });
+    LOGGED.take()
+}
+
 /// A directory of its own, removed with this value.
 pub(crate) struct Directory(std::path::PathBuf);
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use lab::{LabConfig, wait_for};
+use lab::{HotplugObject, LabConfig, wait_for, wait_for_some};
 use serde_json::Value;
 
 use crate::world::{BRISK, SECOND, SOON, World};
@@ -38,6 +38,30 @@ fn a_ubusd_that_hangs_dies_and_returns_changes_nothing() {
     assert_eq!(status["switches"], 2 * rounds, "{status:#}");
     assert!(daemon.is_running());
     world.broker.hang(true);
+    world.stop(&daemon);
+}
+
+#[test]
+fn hotplug_scripts_hear_every_event_in_order() {
+    let mut world = World::new(LabConfig::default());
+    let procd = HotplugObject::start(world.broker.path()).unwrap();
+    let daemon = world.start();
+    let heard = |variables: &[&str]| {
+        let has = |call: &Vec<String>| variables.iter().all(|wanted| call.iter().any(|it| it == wanted));
+        let what = format!("{variables:?} in {:?}", procd.calls());
+        wait_for_some(SOON, &what, || procd.calls().iter().position(has)).unwrap().0
+    };
+    let online = heard(&["ACTION=online", "PROVIDER=wan1"]);
+    world.provider(0).silent(true);
+    let switch = heard(&["ACTION=switch", "FROM=wan0", "TO=wan1"]);
+    assert!(online < switch, "{:?}", procd.calls());
+    let reason = procd.calls()[switch].iter().find(|it| it.starts_with("REASON=")).cloned();
+    assert!(reason.is_some_and(|reason| reason.contains("lost")), "{:?}", procd.calls());
+    // After a restart of ubusd as before.
+    world.broker.restart().unwrap();
+    world.wait_status("the object", |status| status["active"] == "wan1");
+    world.ask(&["pin", "wan0"]);
+    heard(&["ACTION=pinned", "PROVIDER=wan0"]);
     world.stop(&daemon);
 }
 

@@ -32,6 +32,7 @@ Usage: failoverd COMMAND [OPTIONS]
   reload               read the configuration again
   validate [FILE]      say what a configuration means, or what is wrong with it
   cleanup              take everything of failoverd out of the kernel
+  notify-test          send the scripts in /etc/hotplug.d/failover a test event
   help                 print this
 
 All that talk to the daemon: -s, --socket PATH   ubus (/var/run/ubus/ubus.sock)
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Validate { file: PathBuf },
     /// Take everything of ours out of the kernel.
     Cleanup,
+    /// Send the hotplug scripts a test event.
+    NotifyTest { socket: PathBuf },
     /// Print the version.
     Version,
     /// Print how to use it.
@@ -84,7 +87,7 @@ pub(crate) struct RunOptions {
 type Opt = &'static str;
 
 /// Every command with the options it takes and the most words that may follow it.
-const COMMANDS: [(&str, &[Opt], usize); 11] = [
+const COMMANDS: [(&str, &[Opt], usize); 12] = [
     ("run", &["config", "socket", "foreground"], 0),
     ("status", &["json", "socket"], 0),
     ("watch", &["socket"], 0),
@@ -95,6 +98,7 @@ const COMMANDS: [(&str, &[Opt], usize); 11] = [
     ("reload", &["socket"], 0),
     ("validate", &[], 1),
     ("cleanup", &[], 0),
+    ("notify-test", &["socket"], 0),
     ("help", &[], 1),
 ];
 
@@ -194,6 +198,7 @@ fn meaning(typed: Typed) -> Result<Command, String> {
         "reload" => Command::Reload { socket },
         "validate" => Command::Validate { file: config(word.map(PathBuf::from)) },
         "cleanup" => Command::Cleanup,
+        "notify-test" => Command::NotifyTest { socket },
         _ => Command::Help,
     })
 }
@@ -232,6 +237,8 @@ mod tests {
             ("validate", Command::Validate { file: DEFAULT_CONFIG.into() }),
             ("validate -- -x", Command::Validate { file: "-x".into() }),
             ("cleanup", Command::Cleanup),
+            ("notify-test", Command::NotifyTest { socket: socket() }),
+            ("notify-test -s b", Command::NotifyTest { socket: "b".into() }),
             ("help", Command::Help),
             ("help status", Command::Help),
             ("status --help", Command::Help),

@@ -29,11 +29,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    fn fine(text: impl Into<String>) -> Self {
+    pub(super) fn fine(text: impl Into<String>) -> Self {
         Self { text: text.into(), complaint: None, exit: Exit::Fine }
     }
 
-    fn failed(exit: Exit, complaint: impl Into<String>) -> Self {
+    pub(super) fn failed(exit: Exit, complaint: impl Into<String>) -> Self {
         Self { text: String::new(), complaint: Some(complaint.into()), exit }
     }
 }

@@ -4,15 +4,19 @@
 
 mod args;
 mod ask;
+mod notify_test;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) use args::{Command, RunOptions};
+
+use crate::shell::hotplug;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,12 @@ fn talk(command: &Command) -> Exit {
     if let Command::Watch { socket } = command {
         return runtime.block_on(watch::watch(socket, screen));
     }
-    let outcome = runtime.block_on(ask::ask(command, screen));
+    let outcome = match command {
+        Command::NotifyTest { socket } => {
+            runtime.block_on(notify_test::notify_test(socket, Path::new(hotplug::DIRECTORY)))
+        }
+        _ => runtime.block_on(ask::ask(command, screen)),
+    };
     print(&outcome.text);
     if let Some(complaint) = &outcome.complaint {
         complain(complaint);

@@ -13,6 +13,8 @@ use tokio::net::UnixStream;
 use tokio::time::Instant;
 use ubus::wire::{Codec, Frame, ObjId, PeerId};
 
+use super::calls::Calls;
+use super::netifd::Following;
 use super::queue::{OutQueue, Weight};
 
 /// How far the registration has come.
@@ -20,8 +22,8 @@ use super::queue::{OutQueue, Weight};
 pub(super) enum Phase {
     /// ubusd speaks first.
     Hello { until: Instant },
-    /// ADD_OBJECT is on its way; the object's id comes before the final status.
-    Adding { sequence: u16, object: Option<ObjId>, until: Instant },
+    /// The object is being registered.
+    Adding,
     /// ADD_OBJECT was refused.
     Refused { again: Instant },
     /// Calls can come.
@@ -40,6 +42,10 @@ pub(super) struct Link {
     pub(super) pong_until: Option<Instant>,
     /// Calls that were handed out and not answered yet, and when their callers have given up.
     pub(super) pending: BTreeMap<(PeerId, u16), Instant>,
+    /// Our own requests.
+    pub(super) calls: Calls,
+    /// netifd.
+    pub(super) following: Following,
     /// Our event or notification was refused, and that has been said.
     pub(super) refusal_told: bool,
     sequence: u16,
@@ -63,6 +69,8 @@ impl Link {
             last_heard: now,
             pong_until: None,
             pending: BTreeMap::new(),
+            calls: Calls::default(),
+            following: Following::new(now),
             refusal_told: false,
             sequence: 0,
         })
@@ -103,20 +111,26 @@ impl Link {
         self.out.push(weight, Codec::write_frame(frame))
     }
 
-    /// The next request's number.
+    /// The next request's number, which none on its way has.
     pub(super) fn next_sequence(&mut self) -> u16 {
-        self.sequence = self.sequence.wrapping_add(1);
-        self.sequence
+        loop {
+            self.sequence = self.sequence.wrapping_add(1);
+            if !self.calls.uses(self.sequence) {
+                return self.sequence;
+            }
+        }
     }
 
     /// When something must be done though nothing arrives.
-    pub(super) fn deadline(&self, idle: Duration) -> Instant {
+    pub(super) fn deadline(&self, idle: Duration, follow: bool) -> Instant {
         let phase = match self.phase {
-            Phase::Hello { until } | Phase::Adding { until, .. } => until,
-            Phase::Refused { again } => again,
-            Phase::Ready { .. } => self.alive_until(idle),
+            Phase::Hello { until } => Some(until),
+            Phase::Refused { again } => Some(again),
+            Phase::Adding | Phase::Ready { .. } => None,
         };
-        self.pending.values().copied().chain([phase, self.alive_until(idle)]).min().unwrap_or(phase)
+        let follow = self.following.deadline().filter(|_| follow && !matches!(self.phase, Phase::Hello { .. }));
+        let others = phase.into_iter().chain(follow).chain(self.calls.deadline());
+        self.pending.values().copied().chain(others).fold(self.alive_until(idle), Instant::min)
     }
 
     /// When to ask whether ubusd is alive, or to give it up.

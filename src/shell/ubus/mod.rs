@@ -3,8 +3,11 @@
 //! The event loop drives it by [`Bus::next`] and answers by [`Bus::reply`]; nothing here ever makes it wait, whatever ubusd
 //! does. What the calls and values look like is in the library (`ubus_call`, `ubus_value`, `ubus_frame`).
 
+mod calls;
 pub(crate) mod client;
+mod hotplug;
 mod link;
+mod netifd;
 mod queue;
 mod session;
 #[cfg(test)]
@@ -21,10 +24,14 @@ use failoverd::ubus_call::{Call, OBJECT, UbusStatus};
 use failoverd::{ubus_frame, ubus_value};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until};
-use ubus::wire::{Frame, ObjId, PeerId};
+use ubus::wire::{Frame, PeerId};
 use ubus::{BlobMsgTable, OutboundMsg};
 
+use calls::Ask;
+pub(crate) use hotplug::Environment;
+use hotplug::Hotplug;
 use link::{Link, Phase};
+use netifd::Reading;
 use queue::Weight;
 
 /// Where ubusd listens on OpenWrt.
@@ -32,18 +39,22 @@ pub(crate) const DEFAULT_SOCKET: &str = "/var/run/ubus/ubus.sock";
 
 /// Calls that may wait for the event loop's answer at a time.
 const MAX_PENDING: usize = 64;
-/// The system object that takes events.
-const EVENTS: Option<ObjId> = ObjId::new(1);
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
-    /// For ubusd's first word and for its answer to the registration.
+    /// For ubusd's first word and for its answers to requests.
     pub(crate) answer: Duration,
     /// Between attempts to connect: at first, and at most.
     pub(crate) retry: (Duration, Duration),
     /// Until the registration is tried again after a refusal.
     pub(crate) refused: Duration,
+    /// For other programs' answers to requests.
+    pub(crate) request: Duration,
+    /// Between attempts to find netifd and to read its interfaces: at first, and at most.
+    pub(crate) search: (Duration, Duration),
+    /// As long as netifd may be away or silent without a word in the log.
+    pub(crate) grace: Duration,
     /// Of silence, until ubusd is asked whether it is alive.
     pub(crate) idle: Duration,
     /// For its answer to that.
@@ -56,8 +67,12 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             answer: Duration::from_secs(5),
-            retry: (Duration::from_secs(1), Duration::from_secs(5)),
-            refused: Duration::from_secs(5),
+            // What is on ubus is back within 5 s of ubusd's return.
+            retry: (Duration::from_millis(250), Duration::from_secs(2)),
+            refused: Duration::from_secs(2),
+            request: Duration::from_secs(2),
+            search: (Duration::from_millis(250), Duration::from_secs(5)),
+            grace: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             pong: Duration::from_secs(10),
             pending: Duration::from_secs(30),
@@ -70,9 +85,16 @@ impl Default for Timing {
 pub(crate) enum BusEvent {
     /// Somebody calls a method; to be answered by [`Bus::reply`], now or later.
     Request(Request),
-    /// netifd's interfaces were read.
-    #[expect(dead_code, reason = "ubus does not ask netifd yet")]
+    /// netifd's interfaces were read; also when they are the same as before.
     Interfaces(Vec<Interface>),
+    /// procd was not seen to accept a notice for its hotplug scripts: they have to be run without it. If procd was only slow, they
+    /// run twice.
+    HotplugUnheard {
+        /// What the scripts are to find.
+        environment: Environment,
+        /// Why, in words.
+        cause: String,
+    },
     /// The object is registered.
     Connected,
     /// ubusd is away, with the reason; told once until it is back. Open calls are lost.
@@ -112,6 +134,10 @@ pub(crate) struct Bus {
     refusal_told: bool,
     /// Frames lost in the present outage.
     lost: usize,
+    /// netifd's interfaces.
+    reading: Reading,
+    /// Notices for procd.
+    hotplug: Hotplug,
 }
 
 impl Bus {
@@ -132,6 +158,8 @@ impl Bus {
             outage_told: false,
             refusal_told: false,
             lost: 0,
+            reading: Reading::new(timing.search.0),
+            hotplug: Hotplug::default(),
         }
     }
 
@@ -141,11 +169,13 @@ impl Bus {
             if let Some(event) = self.turn() {
                 return event;
             }
+            let hotplug = self.hotplug.deadline();
             let Some(link) = &mut self.link else {
-                sleep_until(self.retry_at).await;
+                sleep_until(hotplug.map_or(self.retry_at, |due| due.min(self.retry_at))).await;
                 continue;
             };
-            let wake = link.deadline(self.timing.idle);
+            let wake = link.deadline(self.timing.idle, self.reading.wanted);
+            let wake = hotplug.map_or(wake, |due| due.min(wake));
             let ready = tokio::select! {
                 ready = link.ready() => ready.map_err(|error| format!("waiting for ubusd: {error}")),
                 () = sleep_until(wake) => continue,
@@ -182,11 +212,8 @@ impl Bus {
                 Err(reason) => return self.disconnect(reason),
             }
         }
-        None
+        self.hotplug_due(now)
     }
-
-    /// Has netifd's interfaces read as soon as possible; told by [`BusEvent::Interfaces`]. Never waits.
-    pub(crate) fn read_interfaces(&mut self) {}
 
     /// Answers a call: with an object, with nothing but success (`Value::Null`), or with a status. Never waits.
     pub(crate) fn reply(&mut self, to: ReplyTo, answer: Result<Value, UbusStatus>) {
@@ -233,12 +260,22 @@ impl Bus {
         };
         let Some(link) = &mut self.link else { return };
         let notification = ubus_frame::notification(object, link.next_sequence(), action, data);
-        let sequence = link.next_sequence();
+        let event = ubus_frame::event(event, link.next_sequence());
         self.send(Weight::Hint, &notification);
-        if let Some(events) = EVENTS {
-            let event = OutboundMsg::Invoke { obj_id: events, method: "send", args: event }.into_frame(sequence);
-            self.send(Weight::Hint, &event);
+        self.send(Weight::Hint, &event);
+    }
+
+    /// A request to ubusd itself.
+    fn ask_ubusd(&mut self, now: Instant, ask: Ask, frame: &Frame) {
+        self.ask(now, ask, self.timing.answer, frame);
+    }
+
+    /// A request that is to be answered within `patience`.
+    fn ask(&mut self, now: Instant, ask: Ask, patience: Duration, frame: &Frame) {
+        if let Some(link) = &mut self.link {
+            link.calls.add(ask, frame, now, now + patience);
         }
+        self.send(Weight::Needed, frame);
     }
 
     fn send(&mut self, weight: Weight, frame: &Frame) {
@@ -262,6 +299,8 @@ impl Bus {
 
     fn disconnect(&mut self, reason: String) -> Option<BusEvent> {
         self.link = None;
+        self.reading.disconnected(self.timing.search.0);
+        self.hotplug.disconnected();
         self.connection = self.connection.wrapping_add(1);
         self.retry_at = Instant::now() + self.backoff;
         self.backoff = (self.backoff * 2).min(self.timing.retry.1);

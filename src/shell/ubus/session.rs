@@ -1,6 +1,7 @@
 //! What is said between ubusd and us: greeting, registration, calls, signs of life.
 //!
-//! Fed by `Bus` with frames and the time; what concerns the event loop goes back as `BusEvent`.
+//! Fed by `Bus` with frames and the time; what concerns the event loop goes back as `BusEvent`. Answers to requests go to the part that
+//! asked: here, `netifd` or `hotplug`.
 
 use failoverd::ubus_call::{Call, OBJECT, UbusStatus, signature};
 use failoverd::ubus_frame;
@@ -9,66 +10,87 @@ use ubus::envelope::{UbusAttr, find};
 use ubus::wire::{Frame, ObjId, PeerId};
 use ubus::{InboundMsg, OutboundMsg};
 
+use super::calls::{Answer, Ask};
 use super::link::Phase;
 use super::queue::Weight;
 use super::{Bus, BusEvent, MAX_PENDING, ReplyTo, Request};
+
+const NO_ANSWER: &str = "ubusd does not answer";
 
 impl Bus {
     pub(super) fn timers(&mut self, now: Instant) -> Option<BusEvent> {
         let timing = self.timing;
         let link = self.link.as_mut()?;
         match link.phase {
-            Phase::Hello { until } | Phase::Adding { until, .. } if now >= until => {
-                return self.disconnect("ubusd does not answer".to_owned());
-            }
+            Phase::Hello { until } if now >= until => return self.disconnect(NO_ANSWER.to_owned()),
             Phase::Refused { again } if now >= again => self.register(now),
             _ => {}
+        }
+        while let Some((ask, sent)) = self.link.as_mut()?.calls.expired(now) {
+            match ask {
+                Ask::Dump => self.dump_expired(now, sent),
+                // The notice has a deadline of its own.
+                Ask::RunHotplug => {}
+                _ => return self.disconnect(NO_ANSWER.to_owned()),
+            }
         }
         let link = self.link.as_mut()?;
         if now >= link.alive_until(timing.idle) {
             if link.pong_until.is_some() {
                 return self.disconnect("ubusd does not answer a ping".to_owned());
             }
-            let ping = ubus_frame::ping(link.next_sequence());
-            link.pong_until = Some(now + timing.pong);
-            self.send(Weight::Needed, &ping);
+            self.ping(now);
         }
         let expired: Vec<_> = self.link.as_ref()?.pending.iter().filter(|(_, until)| now >= **until).collect();
         for (peer, sequence) in expired.into_iter().map(|(caller, _)| *caller).collect::<Vec<_>>() {
             let reply_to = ReplyTo { connection: self.connection, peer, sequence };
             self.reply(reply_to, Err(UbusStatus::Timeout));
         }
-        None
+        self.follow(now);
+        self.hotplug_due(now)
+    }
+
+    /// Asks ubusd whether it is alive; without an answer it is left.
+    pub(super) fn ping(&mut self, now: Instant) {
+        let Some(link) = self.link.as_mut().filter(|link| link.pong_until.is_none()) else { return };
+        link.pong_until = Some(now + self.timing.pong);
+        let ping = ubus_frame::ping(link.next_sequence());
+        self.send(Weight::Needed, &ping);
     }
 
     /// Only what ubusd does wrong itself is an error; whatever other clients send is answered or ignored.
     pub(super) fn handle(&mut self, now: Instant, frame: &Frame) -> Result<Option<BusEvent>, String> {
         let Some(link) = &mut self.link else { return Ok(None) };
+        if let Some(target) = ubus_frame::vanished(frame) {
+            self.target_vanished(now, target);
+            return Ok(None);
+        }
         let message = InboundMsg::parse(frame);
-        match (&mut link.phase, message) {
-            (Phase::Hello { .. }, Ok(InboundMsg::Hello { peer, .. })) if peer > 1 => self.register(now),
-            (Phase::Hello { .. }, _) => return Err("ubusd did not greet us as it should".to_owned()),
-            (Phase::Adding { sequence, object, .. }, Ok(InboundMsg::Data { seq, peer: 0, obj_id, .. }))
-                if seq == *sequence =>
-            {
-                *object = obj_id.and_then(ObjId::new);
-            }
-            (Phase::Adding { sequence, object, .. }, Ok(InboundMsg::Status { seq, peer: 0, status }))
-                if seq == *sequence =>
-            {
-                let answer = UbusStatus::from_code(status).map(|()| *object);
-                return self.registered(now, answer);
-            }
-            (Phase::Ready { object }, Ok(InboundMsg::Invoke { seq, peer, obj_id, method, data }))
-                if obj_id == *object =>
-            {
+        if let Phase::Hello { .. } = link.phase {
+            return match message {
+                Ok(InboundMsg::Hello { peer, .. }) if peer > 1 => {
+                    self.register(now);
+                    Ok(None)
+                }
+                _ => Err("ubusd did not greet us as it should".to_owned()),
+            };
+        }
+        let Ok(message) = message else { return Ok(None) };
+        if let Some((ask, answer)) = link.calls.take(&message) {
+            return match ask {
+                Ask::Register => self.registered(now, answer),
+                Ask::FindHotplug | Ask::RunHotplug => Ok(self.hotplug_answered(now, ask, answer)),
+                _ => Ok(self.netifd_answered(now, ask, answer)),
+            };
+        }
+        match message {
+            InboundMsg::Invoke { seq, peer, obj_id, method, data } => {
                 let silent = find(&frame.payload, UbusAttr::NoReply).is_some_and(|flag| flag.as_bool_int8());
-                let Some(peer) = PeerId::new(peer).filter(|_| !silent) else { return Ok(None) };
-                let call = Call::parse(method, data.unwrap_or_default());
-                return Ok(self.called(now, peer, seq, call).map(BusEvent::Request));
+                let caller = PeerId::new(peer).filter(|_| !silent);
+                return Ok(self.invoked(now, caller, seq, obj_id, method, data.unwrap_or_default()));
             }
             // An answer to one of our notices; those to PING come with peer 0.
-            (_, Ok(InboundMsg::Status { peer, status, .. })) if peer != 0 && !link.refusal_told => {
+            InboundMsg::Status { peer, status, .. } if peer != 0 && !link.refusal_told => {
                 if let Err(status) = UbusStatus::from_code(status) {
                     link.refusal_told = true;
                     log::warn!("ubus: ubusd refuses events of failoverd: {status}");
@@ -79,25 +101,46 @@ impl Bus {
         Ok(None)
     }
 
-    fn register(&mut self, now: Instant) {
-        let Some(link) = &mut self.link else { return };
-        let sequence = link.next_sequence();
-        link.phase = Phase::Adding { sequence, object: None, until: now + self.timing.answer };
-        let signature = signature();
-        let frame = OutboundMsg::AddObject { path: OBJECT, signature: &signature }.into_frame(sequence);
-        self.send(Weight::Needed, &frame);
-    }
-
-    fn registered(
+    /// Somebody calls one of our objects. `caller` is whom to answer, if anybody.
+    fn invoked(
         &mut self,
         now: Instant,
-        answer: Result<Option<ObjId>, UbusStatus>,
-    ) -> Result<Option<BusEvent>, String> {
+        caller: Option<PeerId>,
+        sequence: u16,
+        object: ObjId,
+        method: &str,
+        data: &[u8],
+    ) -> Option<BusEvent> {
+        let link = self.link.as_ref()?;
+        match link.phase {
+            Phase::Ready { object: ours } if ours == object => {
+                let call = Call::parse(method, data);
+                self.called(now, caller?, sequence, call).map(BusEvent::Request)
+            }
+            _ if link.following.hears_by(object) => {
+                self.hinted(now, method, data);
+                let thanks = OutboundMsg::Status { peer: caller?, obj_id: Some(object), status: 0 };
+                self.send(Weight::Needed, &thanks.into_frame(sequence));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn register(&mut self, now: Instant) {
+        let Some(link) = &mut self.link else { return };
+        link.phase = Phase::Adding;
+        let signature = signature();
+        let frame = OutboundMsg::AddObject { path: OBJECT, signature: &signature }.into_frame(link.next_sequence());
+        self.ask_ubusd(now, Ask::Register, &frame);
+    }
+
+    fn registered(&mut self, now: Instant, answer: Result<Answer, UbusStatus>) -> Result<Option<BusEvent>, String> {
         let Some(link) = &mut self.link else { return Ok(None) };
-        match answer {
+        self.backoff = self.timing.retry.0;
+        match answer.map(|answer| answer.object) {
             Ok(Some(object)) => {
                 link.phase = Phase::Ready { object };
-                self.backoff = self.timing.retry.0;
                 self.outage_told = false;
                 self.refusal_told = false;
                 log::info!("ubus: the object '{OBJECT}' is registered");
@@ -111,7 +154,7 @@ impl Bus {
                 if !std::mem::replace(&mut self.refusal_told, true) {
                     log::warn!(
                         "ubus: ubusd refuses the object '{OBJECT}' ({status}): either another program has it, or this \
-                         user may not publish it (/usr/share/acl.d); trying again"
+                         user may not use ubus as failoverd does: see /usr/share/acl.d/failover.json; trying again"
                     );
                 }
                 Ok(None)

@@ -13,7 +13,8 @@
 //! * `router.rs` is the router and the other programs that write its routes; `views.rs` shows what its kernel holds.
 //! * `client.rs` and `stream.rs` send traffic, `timeline.rs` says what became of it; `watcher.rs` looks for moments
 //!   without a default route.
-//! * `process.rs` runs programs in the router, `broker.rs` is its ubus.
+//! * `process.rs` runs programs in the router, `broker.rs` is its ubus; `netifd.rs` and `hotplug.rs` stand in for OpenWrt's programs on it
+//!   (`ubus_object.rs`).
 //! * `enter.rs` makes it work for ordinary users, `cleanup.rs` removes the directory on Ctrl-C.
 //!
 //! ```no_run
@@ -38,10 +39,12 @@ mod client;
 mod directory;
 mod enter;
 mod error;
+mod hotplug;
 mod lab;
 mod line;
 mod message;
 mod namespace;
+mod netifd;
 mod netlink;
 mod packet;
 mod process;
@@ -52,6 +55,7 @@ mod routing;
 mod stream;
 mod sys;
 mod timeline;
+mod ubus_object;
 mod views;
 mod wait;
 mod watcher;
@@ -61,9 +65,11 @@ pub use cleanup::at_signal;
 pub use client::{Client, LAN_CLIENT, LAN_ROUTER};
 pub use enter::{enter, is_unprivileged};
 pub use error::{LabError, Result};
+pub use hotplug::HotplugObject;
 pub use lab::{InitialDefault, Lab, LabConfig, Nat};
 pub use line::{Answers, Conditions, Count, Cut, EchoRequest, FullQueue, Seen};
 pub use namespace::Namespace;
+pub use netifd::{Manner, Netifd, Step};
 pub use process::{Capability, Finished, OutputLine, Process, SpawnOptions};
 pub use provider::{Addresses, Provider};
 pub use router::Router;
