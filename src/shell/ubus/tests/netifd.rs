@@ -254,8 +254,9 @@ async fn a_slow_netifd_is_waited_for_longer() {
     read_until(&mut bus, "192.0.2.71").await;
 }
 
-/// A broker that refuses our object, or notifications and events, and has a netifd.
-fn refusing(place: &Place, object: bool, hints: bool) -> std::thread::JoinHandle<()> {
+/// A broker that refuses our object, or notifications and events, and has a netifd, but hides it and refuses everything for as many
+/// look-ups as `blind`.
+fn refusing(place: &Place, object: bool, hints: bool, mut blind: u32) -> std::thread::JoinHandle<()> {
     let listener = UnixListener::bind(place.socket()).unwrap();
     std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
@@ -264,7 +265,13 @@ fn refusing(place: &Place, object: bool, hints: bool) -> std::thread::JoinHandle
         while let Some(frame) = peer.try_receive() {
             let named = ubus::envelope::find(&frame.payload, UbusAttr::ObjPath).is_some();
             let dumped = frame.hdr.peer == 4711;
+            let found = frame.hdr.ty != MsgType::Lookup || blind == 0;
+            let hints = hints || blind > 0;
             let status = match frame.hdr.ty {
+                MsgType::Lookup => {
+                    blind = blind.saturating_sub(1);
+                    0
+                }
                 MsgType::AddObject if named && object => 2,
                 MsgType::Subscribe if hints => 4,
                 MsgType::Invoke if hints && !dumped => 6,
@@ -279,7 +286,7 @@ fn refusing(place: &Place, object: bool, hints: bool) -> std::thread::JoinHandle
             let reply = |kind, body: EnvBuilder| {
                 Codec::write_frame(&Frame::to_peer(kind, frame.hdr.seq, frame.hdr.peer, body.finish()))
             };
-            let mut answer = if status == 0 { reply(MsgType::Data, data) } else { vec![] };
+            let mut answer = if status == 0 && found { reply(MsgType::Data, data) } else { vec![] };
             answer.extend(reply(MsgType::Status, end));
             // The other side may be gone by now.
             if peer.stream.write_all(&answer).is_err() {
@@ -298,7 +305,7 @@ async fn following_needs_neither_our_object_nor_hints() {
     ] {
         let place = Place::new();
         logged();
-        let thread = refusing(&place, object, hints);
+        let thread = refusing(&place, object, hints, 0);
         let mut bus = Bus::with_timing(&place.socket(), quick());
         bus.read_interfaces();
         read_until(&mut bus, "192.0.2.81").await;
@@ -312,4 +319,18 @@ async fn following_needs_neither_our_object_nor_hints() {
         drop(bus);
         thread.join().unwrap();
     }
+}
+
+#[tokio::test]
+async fn rights_that_come_later_are_used() {
+    let place = Place::new();
+    logged();
+    let thread = refusing(&place, false, false, 3);
+    let mut bus = Bus::with_timing(&place.socket(), quick());
+    bus.read_interfaces();
+    read_until(&mut bus, "192.0.2.81").await;
+    assert_eq!(warnings(), Vec::<String>::new(), "events are listened for by now");
+    assert_eq!(bus.connection, 0, "on the same connection");
+    drop(bus);
+    thread.join().unwrap();
 }
