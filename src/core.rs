@@ -4,6 +4,7 @@
 
 mod checks;
 mod choice;
+mod forget;
 mod kernel;
 mod netifd;
 mod reload;
@@ -33,6 +34,7 @@ pub struct Core {
     /// Then it ends, whatever could not be undone.
     stop_by: Moment,
     config_errors: Vec<String>,
+    advice: Vec<String>,
 
     /// The last state of the kernel, and when it was read.
     snapshot: Option<Snapshot>,
@@ -73,6 +75,7 @@ pub struct Core {
     active_since: Moment,
     switches: u64,
     pin_warned: bool,
+    connections: forget::Connections,
 }
 
 impl Core {
@@ -95,6 +98,7 @@ impl Core {
             stopping: false,
             stop_by: now,
             config_errors: vec![],
+            advice: vec![],
             snapshot: None,
             read_at: now,
             sequence: 0,
@@ -120,6 +124,7 @@ impl Core {
             active_since: now,
             switches: 0,
             pin_warned: false,
+            connections: forget::Connections::default(),
         };
         core.wait_for_netifd(now);
         core
@@ -140,6 +145,7 @@ impl Core {
             }
             Event::Reload(settings) => self.reload(now, *settings, &mut out),
             Event::ConfigError(problems) => self.config_refused(problems, &mut out),
+            Event::Advice(advice) => self.advised(advice, &mut out),
             Event::Pin(name) => self.pin(Some(name), &mut out),
             Event::Unpin => self.pin(None, &mut out),
             Event::CheckNow(name) => {
@@ -199,6 +205,7 @@ impl Core {
                 break;
             }
         }
+        self.forget_connections(out);
         self.begin_checks(now, out);
     }
 
@@ -231,6 +238,13 @@ impl Core {
         let (action, reason) = (Some(NoticeAction::ConfigError), Some(problems.join("; ")));
         out.push(Action::Notice(Notice::about(None, action, LogLevel::Error, reason)));
         self.config_errors = problems;
+    }
+
+    /// Each sentence is logged when it is new.
+    fn advised(&mut self, advice: Vec<String>, out: &mut Vec<Action>) {
+        let new = advice.iter().filter(|sentence| !self.advice.contains(sentence));
+        out.extend(new.map(|sentence| log(LogLevel::Warning, None, sentence.clone())));
+        self.advice = advice;
     }
 
     fn stop(&mut self, now: Moment, out: &mut Vec<Action>) {

@@ -1,6 +1,11 @@
 //! A configuration on its way into `/etc/config/failover`: what `failoverd init` found or translated, with what it has to say.
 //!
-//! Filled by the sources (`init`, the importers), written by the shell. Its text is accepted by `settings::parse`.
+//! Filled by the sources (`init`, the importers), put into the file that is there by `merge`, written by the shell. Its text is
+//! accepted by `settings::parse`.
+
+mod merge;
+
+pub use merge::{Merged, Refusal, merge};
 
 /// A whole configuration, and what a person should know about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +50,12 @@ impl Draft {
     pub fn text(&self) -> String {
         let mut text = String::from("config failover 'settings'\n");
         text += &options(&self.settings);
+        text + &self.sections()
+    }
+
+    /// The same without `config failover 'settings'`; every section begins with an empty line.
+    pub fn sections(&self) -> String {
+        let mut text = String::new();
         for (kind, sections) in [("provider", &self.providers), ("test", &self.tests)] {
             for section in sections {
                 text += &format!("\nconfig {kind} {}\n{}", quoted(&section.name), options(&section.options));
@@ -59,7 +70,11 @@ impl Draft {
 }
 
 fn options(options: &[(&str, String)]) -> String {
-    options.iter().map(|(name, value)| format!("\toption {name} {}\n", quoted(value))).collect()
+    options.iter().map(|(name, value)| option(name, value)).collect()
+}
+
+fn option(name: &str, value: &str) -> String {
+    format!("\toption {name} {}\n", quoted(value))
 }
 
 /// In single quotes as libuci writes them; a quote inside ends them, is written behind a backslash, and begins them anew.

@@ -62,6 +62,9 @@ pub enum Event {
     Reload(Box<Settings>),
     /// A configuration was refused; the old one stays. One line per problem.
     ConfigError(Vec<String>),
+    /// What the configuration files around ours make doubtful, a sentence each: all of it. Told at the start and after each reading of the
+    /// configuration.
+    Advice(Vec<String>),
     /// Use this provider whatever the checks say, until unpinned. A name nobody has is ignored.
     Pin(String),
     /// Back to the configured pin, or none.

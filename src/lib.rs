@@ -8,13 +8,16 @@
 //!
 //! `core::Core` holds the steps together: [`event::Event`]s in, [`event::Action`]s out.
 
+pub mod advice;
 pub mod core;
 pub mod draft;
 pub mod event;
 pub mod icmp;
 pub mod import;
+pub mod init;
 pub mod kernel;
 pub mod moment;
+pub mod neighbours;
 pub mod netifd;
 pub mod notice;
 pub mod probe;

@@ -80,6 +80,8 @@ pub struct Provider {
     pub device: Option<String>,
     /// Its way out, or what is missing.
     pub uplink: Result<Uplink, Reason>,
+    /// DNS servers that netifd reports for it; a change makes the plan out of date.
+    pub dns_servers: Vec<IpAddr>,
     /// Whether its probes can get out.
     pub path: Path,
     /// Its probes.
@@ -113,6 +115,7 @@ impl Provider {
             settings: settings.clone(),
             device: None,
             uplink: Err(Reason::NotReadYet),
+            dns_servers: vec![],
             path: Path::Unknown,
             prober,
             reliability: Reliability::default(),

@@ -1,20 +1,21 @@
-//! What should be in the kernel, and the difference to what is: slots, provider tables, rules, sysctls, takeover.
+//! What should be in the kernel, and the difference to what is: slots, provider tables, rules, host routes to DNS servers, sysctls,
+//! takeover.
 //!
 //! Reads the ranking's order and the kernel's snapshot; `core` sends the changes out and plans again from the next snapshot, so
 //! nothing is remembered as installed and a change that was refused or undone by somebody simply comes up again.
 
-use crate::event::{MovedRoute, ProviderId, SavedSysctl, State};
-use crate::kernel::{
-    IfIndex, Link, Metric, Network, NextHops, PROTOCOL, Route, RouteChange, RouteKind, Rule, RulePriority,
-    SCOPE_UNIVERSE, Selector, Snapshot, Sysctl, TableId,
-};
-use crate::takeover;
-use crate::uplink::{Uplink, table_of};
+mod dns;
+mod sysctls;
+mod tables;
 
-/// Priorities of `oif` rules begin here above `base_priority`, two per provider.
-const OIF_RULES: u32 = 0;
-/// Priorities of `from` rules begin here above `base_priority`; 200 to 399 are kept for `fwmark`.
-const SOURCE_RULES: u32 = 400;
+use std::net::IpAddr;
+
+use crate::event::{MovedRoute, ProviderId, SavedSysctl, State};
+use crate::kernel::{IfIndex, Link, Metric, Route, RouteChange, Rule, RulePriority, Snapshot, TableId};
+use crate::takeover;
+use crate::uplink::Uplink;
+use sysctls::{reset_sysctls, set_sysctls};
+use tables::{rules, table_routes};
 
 /// What should be.
 #[derive(Clone, Debug)]
@@ -61,6 +62,10 @@ pub struct Member<'a> {
     pub uplink: Option<&'a Uplink>,
     /// Whether packets from its address are to leave through it.
     pub source_rule: bool,
+    /// Whether it is reliable: only then its DNS servers are reached through it.
+    pub reliable: bool,
+    /// DNS servers that are to be reached through it, if no provider before it names them too. Of both families, and as they were told.
+    pub dns: &'a [IpAddr],
 }
 
 /// The difference, and what must be noted before it is carried out.
@@ -103,6 +108,9 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     let rules = rules(wanted);
     let is_there = |rule: &&Rule| snapshot.rules.iter().any(|seen| same_rule(seen, rule));
     plan.changes.extend(rules.iter().filter(|rule| !is_there(rule)).cloned().map(RouteChange::AddRule));
+
+    let hosts = dns::host_routes(wanted, snapshot, plan.metrics.first().map(|(_, metric)| *metric));
+    write_missing(&hosts, snapshot, &mut keep, &mut plan.changes);
 
     if let (Some((_, first)), Some((_, last))) = (plan.metrics.first().copied(), plan.metrics.last().copied()) {
         let taken = choosing && wanted.takeover;
@@ -170,59 +178,6 @@ fn slot_routes(wanted: &Wanted<'_>, snapshot: &Snapshot, metrics: &mut Vec<(usiz
     routes
 }
 
-/// A provider's table: its network, its default route, and a last word for what looks here without a device.
-fn table_routes(base: TableId, member: &Member<'_>) -> Vec<Route> {
-    let table = table_of(base, member.id);
-    let unreachable = Route {
-        table,
-        destination: Network::ANY_V4,
-        metric: Metric(u32::MAX),
-        tos: 0,
-        protocol: PROTOCOL,
-        kind: RouteKind::Unreachable,
-        scope: SCOPE_UNIVERSE,
-        device: None,
-        gateway: None,
-        source: None,
-        onlink: false,
-        next_hops: NextHops::Single,
-        other: vec![],
-    };
-    let uplink = member.uplink.into_iter();
-    // The connected network comes first: the kernel checks a gateway against what the table holds.
-    uplink
-        .flat_map(|uplink| uplink.connected_route(table).into_iter().chain([uplink.default_route(table, Metric(0))]))
-        .chain([unreachable])
-        .collect()
-}
-
-/// The rules of all members, in pairs: what is more specific than a default route in main, then the provider's table.
-fn rules(wanted: &Wanted<'_>) -> Vec<Rule> {
-    let mut rules = Vec::new();
-    for member in &wanted.members {
-        let mut pair = |offset: u32, selector: Selector| {
-            let first = wanted.base_priority.0.saturating_add(offset).saturating_add(2 * u32::from(member.id.0));
-            let rule = |priority, table, suppress_prefix| Rule {
-                priority: RulePriority(priority),
-                selector: Some(selector),
-                table,
-                suppress_prefix,
-                raw: vec![],
-            };
-            rules.push(rule(first, TableId::MAIN, Some(0)));
-            rules.push(rule(first.saturating_add(1), table_of(wanted.base_table, member.id), None));
-        };
-        if let Some(device) = member.device {
-            pair(OIF_RULES, Selector::OutgoingDevice(device));
-        }
-        if let Some(uplink) = member.uplink.filter(|_| member.source_rule) {
-            let length = if uplink.address.is_ipv4() { 32 } else { 128 };
-            pair(SOURCE_RULES, Selector::Source(Network::new(uplink.address, length)));
-        }
-    }
-    rules
-}
-
 fn same_rule(seen: &Rule, wanted: &Rule) -> bool {
     (seen.priority, seen.selector, seen.table, seen.suppress_prefix)
         == (wanted.priority, wanted.selector, wanted.table, wanted.suppress_prefix)
@@ -273,46 +228,6 @@ fn delete_ours(snapshot: &Snapshot, keep: &[&Route], rules: &[Rule], replaced: b
 
 fn link(snapshot: &Snapshot, index: IfIndex) -> Option<&Link> {
     snapshot.links.iter().find(|link| link.index == index)
-}
-
-/// Dead links must not attract traffic, and replies must come in whichever provider main prefers.
-fn set_sysctls(link: &Link, all_rp_filter: u32, plan: &mut Plan) {
-    let mut set = |key, found: u32, value: u32| {
-        if !plan.sysctls.iter().any(|saved| saved.index == link.index && saved.key == key) {
-            plan.sysctls.push(SavedSysctl { device: link.name.clone(), index: link.index, key, value: found });
-        }
-        plan.changes.push(RouteChange::SetSysctl { device: link.index, key, value });
-    };
-    if link.ignore_linkdown != 1 {
-        set(Sysctl::IgnoreLinkdown, link.ignore_linkdown, 1);
-    }
-    // The effective value is the greater one (ip-sysctl: rp_filter).
-    if link.rp_filter.max(all_rp_filter) == 1 {
-        set(Sysctl::RpFilter, link.rp_filter, if all_rp_filter == 1 { 2 } else { 0 });
-    }
-}
-
-/// Gives devices that are no provider's any more their values back, and forgets devices that are gone.
-fn reset_sysctls(
-    snapshot: &Snapshot,
-    saved: &mut Vec<SavedSysctl>,
-    in_use: &[IfIndex],
-    changes: &mut Vec<RouteChange>,
-) {
-    saved.retain(|it| {
-        let Some(link) = link(snapshot, it.index) else { return false };
-        let present = match it.key {
-            Sysctl::RpFilter => link.rp_filter,
-            Sysctl::IgnoreLinkdown => link.ignore_linkdown,
-        };
-        if in_use.contains(&it.index) {
-            return true;
-        }
-        if present != it.value {
-            changes.push(RouteChange::SetSysctl { device: it.index, key: it.key, value: it.value });
-        }
-        present != it.value
-    });
 }
 
 #[cfg(test)]

@@ -34,6 +34,36 @@ pub struct Section {
     pub options: Vec<UciOption>,
 }
 
+impl Section {
+    /// The option or list of this name.
+    pub fn option(&self, name: &str) -> Option<&UciOption> {
+        self.options.iter().find(|option| option.name == name)
+    }
+
+    /// The value of an `option`; of a list, none.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match &self.option(name)?.value {
+            UciValue::Single(text) => Some(text),
+            UciValue::List(_) => None,
+        }
+    }
+
+    /// The words of a list or of an `option`: many programs take both, and several words in one value.
+    pub fn words(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values: Vec<&str> = match self.option(name).map(|option| &option.value) {
+            Some(UciValue::Single(text)) => vec![text],
+            Some(UciValue::List(items)) => items.iter().map(|item| item.text.as_str()).collect(),
+            None => vec![],
+        };
+        values.into_iter().flat_map(str::split_whitespace)
+    }
+
+    /// A boolean; `None`: not there, or no boolean.
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        boolean(self.text(name)?)
+    }
+}
+
 /// `option NAME 'VALUE'`, or all the `list NAME 'VALUE'` of a section together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UciOption {

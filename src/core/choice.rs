@@ -39,11 +39,11 @@ impl Core {
             let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
             out.push(log(LogLevel::Warning, None, text));
         }
-        // Reliability matters to the plan even where it changes no order: `from` rules depend on it.
+        // Reliability matters to the plan even where it changes no order: `from` rules and routes to DNS servers depend on it.
         let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
         self.dirty |= ranking.order != self.ranking.order
             || ranking.active != self.ranking.active
-            || (self.settings.source_rules && reliable != self.reliable);
+            || ((self.settings.source_rules || self.settings.dns_routes) && reliable != self.reliable);
         self.reliable = reliable;
         self.ranking = ranking;
         if chosen != self.active {

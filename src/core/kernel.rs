@@ -84,10 +84,12 @@ impl Core {
                     None => Ok(source),
                 }
             });
+            provider.dns_servers.clear();
             match &source {
                 Ok(source) => {
                     taken.push((source.device.clone(), provider.settings.name.clone()));
                     provider.device = Some(source.device.clone());
+                    provider.dns_servers.extend(source.interface.iter().flat_map(|it| &it.dns_servers));
                 }
                 Err(_) => without.push(provider.id),
             }
@@ -225,7 +227,15 @@ impl Core {
         let members = providers.iter().map(|provider| {
             let uplink = provider.uplink.as_ref().ok();
             let source_rule = self.settings.source_rules && provider.is_reliable() && uplink.is_some_and(alone);
-            Member { id: provider.id, device: device(provider), uplink, source_rule }
+            let dns: &[_] = if self.settings.dns_routes { &provider.dns_servers } else { &[] };
+            Member {
+                id: provider.id,
+                device: device(provider),
+                uplink,
+                source_rule,
+                reliable: provider.is_reliable(),
+                dns,
+            }
         });
         Wanted {
             members: members.collect(),

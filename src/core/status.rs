@@ -48,7 +48,7 @@ impl Core {
             warnings.push("failover is disabled: set failover.settings.enabled to 1".to_owned());
         }
         if self.providers.is_empty() {
-            warnings.push("no provider is configured".to_owned());
+            warnings.push("no provider is configured: 'failoverd init' looks for lines to the internet".to_owned());
         }
         if self.pin_warned {
             let pin = pin.unwrap_or_default();
@@ -58,6 +58,7 @@ impl Core {
             let first = self.last_changes.first().map(|change| self.describe(change)).unwrap_or_default();
             warnings.push(format!("the kernel does not take a change, it is tried again: {first}"));
         }
+        warnings.extend(self.advice.iter().cloned());
         warnings
     }
 

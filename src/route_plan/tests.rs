@@ -1,17 +1,17 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::kernel::{Address, PROTOCOL_BOOT};
+use crate::kernel::{Address, Network, NextHops, PROTOCOL_BOOT, RouteKind, Selector};
 use crate::takeover::moved_metric;
 
-const DHCP: u8 = 16;
+pub(super) const DHCP: u8 = 16;
 
-fn ip(a: u8, d: u8) -> IpAddr {
+pub(super) fn ip(a: u8, d: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, a, 0, d))
 }
 
 /// The uplink of `wan<n>`, device 10 + n, provider id n + 1.
-fn uplink(n: u8) -> Uplink {
+pub(super) fn uplink(n: u8) -> Uplink {
     Uplink {
         device: IfIndex(10 + u32::from(n)),
         name: format!("wan{n}"),
@@ -24,11 +24,11 @@ fn uplink(n: u8) -> Uplink {
 }
 
 /// Providers with these uplinks, best first.
-fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
+pub(super) fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
     let member = |(n, uplink): (usize, &'_ Uplink)| (ProviderId(u8::try_from(n).unwrap() + 1), uplink.device);
     let members = uplinks.iter().enumerate().map(|(n, uplink)| {
         let (id, device) = member((n, uplink));
-        Member { id, device: Some(device), uplink: Some(uplink), source_rule: false }
+        Member { id, device: Some(device), uplink: Some(uplink), source_rule: false, reliable: true, dns: &[] }
     });
     Wanted {
         members: members.collect(),
@@ -42,7 +42,7 @@ fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
 }
 
 /// A kernel in which everything wanted is there, and nothing else.
-fn fulfilled(wanted: &Wanted<'_>) -> Snapshot {
+pub(super) fn fulfilled(wanted: &Wanted<'_>) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for uplink in wanted.members.iter().filter_map(|it| it.uplink) {
         let (index, name) = (uplink.device, uplink.name.clone());
@@ -63,7 +63,7 @@ fn fulfilled(wanted: &Wanted<'_>) -> Snapshot {
     snapshot
 }
 
-fn foreign(n: u8, metric: u32, protocol: u8) -> Route {
+pub(super) fn foreign(n: u8, metric: u32, protocol: u8) -> Route {
     Route { protocol, source: None, ..uplink(n).default_route(TableId::MAIN, Metric(metric)) }
 }
 
@@ -72,7 +72,7 @@ fn slot(n: u8, metric: u32) -> Route {
 }
 
 /// With `routes` before the other ones.
-fn with(mut snapshot: Snapshot, routes: &[Route]) -> Snapshot {
+pub(super) fn with(mut snapshot: Snapshot, routes: &[Route]) -> Snapshot {
     snapshot.routes.splice(0..0, routes.iter().cloned());
     snapshot
 }

@@ -54,7 +54,11 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
 }
 
 fn write_empty(out: &mut String) -> std::fmt::Result {
-    writeln!(out, "No provider is configured: nothing is done until there is one. Two lines make one, for example:")?;
+    writeln!(out, "No provider is configured: nothing is done until there is one.")?;
+    writeln!(
+        out,
+        "'failoverd init' writes one for each line to the internet that it finds. By hand two lines make one:"
+    )?;
     writeln!(out, "  uci set failover.wan=provider")?;
     writeln!(out, "  uci set failover.wan.interface='wan'")?;
     writeln!(out, "Likewise for the second line to the internet; then: uci commit failover && reload_config")

@@ -1,15 +1,108 @@
 //! The kernel's connection tracking: forgets the connections of a provider that went down, so that their next packet starts a new one
-//! through another provider. Fed by the event loop, over ctnetlink.
+//! through another provider. Fed by the event loop.
+//!
+//! A table of 50,000 entries takes a while to go through, so a thread does that; it is started for the first request and then sleeps.
 
-use std::net::IpAddr;
+mod entry;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use table::{Tally, walk};
+
+/// Packets of the old flows race with the switch, so the table is gone through until nothing is found, at most so often.
+const WALKS: u32 = 3;
 
 /// Forgets connections, without ever making the event loop wait.
 #[derive(Debug, Default)]
-pub(crate) struct Connections {}
+pub(crate) struct Connections {
+    thread: Option<Sender<Vec<Ipv4Addr>>>,
+}
 
 impl Connections {
-    /// Forgets every connection that leaves with one of these source addresses.
+    /// Forgets every connection that leaves with one of these source addresses, or came in to one of them. IPv4 only.
     pub(crate) fn forget(&mut self, addresses: Vec<IpAddr>) {
-        log::debug!("connections of {addresses:?} would be forgotten");
+        let addresses = addresses.into_iter().filter_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        if self.thread.is_none() {
+            let (thread, requests) = channel();
+            let spawned = std::thread::Builder::new()
+                .name("conntrack".to_owned())
+                .stack_size(64 * 1024)
+                .spawn(|| serve(requests));
+            match spawned {
+                Ok(_) => self.thread = Some(thread),
+                Err(error) => log::warn!("cannot start a thread to forget connections: {error}"),
+            }
+        }
+        if let Some(thread) = &self.thread {
+            let _ = thread.send(addresses.collect());
+        }
     }
+}
+
+/// Serves requests one after the other; those that came in meanwhile are served together.
+fn serve(requests: Receiver<Vec<Ipv4Addr>>) {
+    let mut complained = false;
+    while let Ok(first) = requests.recv() {
+        let mut addresses: Vec<Ipv4Addr> = first.into_iter().chain(requests.try_iter().flatten()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        match forget(&addresses) {
+            Ok(tallies) => {
+                tell(&addresses, &tallies);
+                complained = false;
+            }
+            // Once is enough: it will be the same each time.
+            Err(error) => {
+                let level = if complained { log::Level::Debug } else { log::Level::Warn };
+                log::log!(level, "{}", complaint(&error));
+                complained = true;
+            }
+        }
+    }
+}
+
+/// Goes through the table until nothing of `addresses` is left; what became of the connections of each.
+fn forget(addresses: &[Ipv4Addr]) -> io::Result<Vec<Tally>> {
+    let mut all = vec![Tally::default(); addresses.len()];
+    for _ in 0..WALKS {
+        let found = walk(addresses)?;
+        for (sum, tally) in all.iter_mut().zip(&found.tallies) {
+            sum.forgotten += tally.forgotten;
+            sum.held = tally.held;
+        }
+        if !found.interrupted && found.tallies.iter().all(|tally| tally.forgotten == 0) {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+fn tell(addresses: &[Ipv4Addr], tallies: &[Tally]) {
+    for (address, Tally { forgotten, held }) in addresses.iter().zip(tallies) {
+        let level = if *forgotten > 0 { log::Level::Info } else { log::Level::Debug };
+        log::log!(level, "forgot {forgotten} connections of address {address}");
+        if *held > 0 {
+            log::info!("the kernel holds on to {held} offloaded connections of address {address} until they expire");
+        }
+    }
+}
+
+/// The kernel answers EINVAL where it has no ctnetlink.
+fn complaint(error: &io::Error) -> String {
+    let hint = match error.raw_os_error() {
+        Some(libc::EINVAL | libc::EPROTONOSUPPORT | libc::ENOENT | libc::EOPNOTSUPP) => {
+            "; the kernel module nf_conntrack_netlink is missing (OpenWrt: kmod-nf-conntrack-netlink)"
+        }
+        Some(libc::EPERM | libc::EACCES) => "; that takes CAP_NET_ADMIN",
+        _ => "",
+    };
+    format!("cannot forget the connections of a provider that went down: {error}{hint}. They stay until they expire")
 }

@@ -139,12 +139,13 @@ impl Daemon {
         }
     }
 
-    /// Runs until a signal has ended it and everything is put back.
-    pub(crate) async fn run(mut self) -> std::io::Result<()> {
+    /// Runs until a signal has ended it and everything is put back. `advice` is what was found with the settings.
+    pub(crate) async fn run(mut self, advice: Vec<String>) -> std::io::Result<()> {
         let mut signals = Signals::new()?;
         let mut watcher: Watcher = self.kernel.watch()?;
         let mut received: Vec<Received> = Vec::new();
         let mut just_read = false;
+        self.feed(Event::Advice(advice)).await;
         self.feed(Event::Wakeup).await;
         while !self.stopped {
             let now = clock::now();
@@ -313,9 +314,10 @@ impl Daemon {
     /// Reads the configuration again. The problems, if it was refused.
     async fn reload(&mut self) -> Result<(), Vec<String>> {
         match config::load(&self.places.config) {
-            Ok(settings) => {
-                logging::set_level(settings.log_level);
-                self.feed(Event::Reload(Box::new(settings))).await;
+            Ok(loaded) => {
+                logging::set_level(loaded.settings.log_level);
+                self.feed(Event::Reload(Box::new(loaded.settings))).await;
+                self.feed(Event::Advice(loaded.advice)).await;
                 Ok(())
             }
             Err(problems) => {

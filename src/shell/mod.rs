@@ -13,6 +13,7 @@ mod logging;
 mod netlink;
 mod prober;
 mod received;
+mod replace;
 mod start;
 mod state;
 #[cfg(test)]

@@ -17,26 +17,27 @@ use super::{config, state};
 pub(crate) fn run(options: &RunOptions) -> Exit {
     let destination = if options.foreground { Destination::Stderr } else { Destination::System };
     logging::start(destination, LogLevel::Info);
-    let settings = match config::load(&options.config) {
-        Ok(settings) => settings,
+    let loaded = match config::load(&options.config) {
+        Ok(loaded) => loaded,
         Err(problems) => {
             refuse(&problems, destination, complain_raw);
             return Exit::Usage;
         }
     };
-    logging::set_level(settings.log_level);
+    logging::set_level(loaded.settings.log_level);
     alone_in_runtime(destination, async |mut kernel| {
         let missing = missing_privileges(&mut kernel).await;
         if !missing.is_empty() {
             return Err(missing);
         }
-        log::info!("failoverd {} starts with {} providers", env!("CARGO_PKG_VERSION"), settings.providers.len());
+        let count = loaded.settings.providers.len();
+        log::info!("failoverd {} starts with {count} providers", env!("CARGO_PKG_VERSION"));
         let places = Places {
             config: options.config.clone(),
             socket: options.socket.clone(),
             state: PathBuf::from(state::PATH),
         };
-        let ended = Daemon::new(places, settings, kernel).run().await;
+        let ended = Daemon::new(places, loaded.settings, kernel).run(loaded.advice).await;
         ended.map_err(|error| vec![format!("cannot start the event loop: {error}")])?;
         log::info!("failoverd has stopped, and what was there before it is back");
         Ok(())
@@ -60,8 +61,9 @@ pub(crate) fn cleanup() -> Exit {
 pub(crate) fn validate(file: &Path) -> Exit {
     logging::start(Destination::Stderr, LogLevel::Warning);
     match config::load(file) {
-        Ok(settings) => {
-            print(&describe(&settings));
+        Ok(loaded) => {
+            print(&describe(&loaded.settings));
+            loaded.advice.iter().for_each(|sentence| print(&format!("warning: {sentence}\n")));
             Exit::Fine
         }
         Err(problems) => {

@@ -1,13 +1,15 @@
 //! The state file: what the core must know again after a crash. Read at the start, written whenever the core asks for it.
 //!
-//! It is replaced in one step, so that a crash leaves the old one or the new one, and never half of either.
+//! It is replaced in one step: a crash leaves the old one or the new one.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use failoverd::event::State;
+
+use super::replace;
 
 /// Where it is unless told otherwise. In memory on a router: it does not outlive the kernel state that it describes.
 pub(crate) const PATH: &str = "/var/run/failover/state.json";
@@ -64,22 +66,12 @@ fn write(path: &Path, state: &State) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    // `cleanup` writes as root into the directory of an unprivileged daemon: never to where a link in it leads.
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o644).custom_flags(libc::O_NOFOLLOW);
-    let mut file = options.open(&temporary)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    replace::replace(path, text.as_bytes(), 0o644, |_| Ok(()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use failoverd::event::{MovedRoute, ProviderId, SavedSysctl};
@@ -148,7 +140,7 @@ mod tests {
         let directory = Directory::new();
         let path = directory.path().join("state.json");
         save(&path, &state()).unwrap();
-        fs::create_dir(directory.path().join("state.json.new")).unwrap();
+        fs::create_dir(directory.path().join(".state.json.new")).unwrap();
         let error = save(&path, &State::default()).unwrap_err().to_string();
         assert!(error.contains("cannot write the state file"), "{error}");
         assert!(matches!(load(&path), (found, None) if found == state()));

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lab::{Flows, LabConfig, Provider, Result, protocol};
+use lab::{Flows, LabConfig, Nat, Provider, Result, protocol};
 
 use crate::Effort;
 use crate::report::{Row, Unit};
@@ -23,7 +23,9 @@ enum Cut {
 }
 
 /// One series of cuts.
+#[derive(Clone)]
 struct Series {
+    lab: LabConfig,
     settings: Settings<'static>,
     cut: Cut,
     samples: u8,
@@ -34,10 +36,12 @@ struct Series {
     resolution: Duration,
 }
 
-/// Silent loss with both profiles, and lost carrier.
+/// Silent loss with both profiles, lost carrier, and what NAT adds for a flow that it knows already.
 pub(crate) fn outages(binary: &Path, effort: Effort) -> Vec<Row> {
     let (labs, samples) = if effort.full { (3, 10) } else { (2, 5) };
+    let behind = |nat| LabConfig { nat, identical: false, ..LabConfig::default() };
     let shipped = Series {
+        lab: LabConfig::default(),
         settings: SHIPPED,
         cut: Cut::Silent,
         samples,
@@ -50,14 +54,14 @@ pub(crate) fn outages(binary: &Path, effort: Effort) -> Vec<Row> {
         samples: if effort.full { 15 } else { 10 },
         interval: FAST_INTERVAL,
         resolution: Duration::from_millis(2),
-        ..shipped
+        ..shipped.clone()
     };
     let carrier = Series {
         cut: Cut::Carrier,
         samples: if effort.full { 15 } else { 5 },
         pause: CARRIER_PAUSE,
         resolution: Duration::from_millis(1),
-        ..shipped
+        ..shipped.clone()
     };
     let repeat = |series: &'static str, labs: u64, what: &Series| {
         let jobs = (0..labs).map(|number| -> Box<dyn FnOnce() -> Result<Vec<Duration>> + Send + '_> {
@@ -70,17 +74,22 @@ pub(crate) fn outages(binary: &Path, effort: Effort) -> Vec<Row> {
         Ok(outages) => Row::of_durations(what, unit, &outages).median_at_most(limit),
         Err(error) => Row::failed(what, error),
     };
+    let masquerade = Series { lab: behind(Nat::Masquerade), ..shipped.clone() };
+    let snat = Series { lab: behind(Nat::Snat), ..shipped.clone() };
     vec![
         row(repeat("silent loss, shipped settings", labs, &shipped), Unit::Seconds, 1.2),
         row(repeat("silent loss, fast profile", 1, &fast), Unit::Milliseconds, 200.0),
         row(repeat("carrier loss, shipped settings", 1, &carrier), Unit::Milliseconds, 20.0),
+        row(repeat("silent loss, established UDP, masquerade", labs, &masquerade), Unit::Seconds, 1.3),
+        row(repeat("silent loss, established UDP, snat", labs, &snat), Unit::Seconds, 1.3),
     ]
 }
 
 /// Cuts one provider after the other, never to mend it: each cut moves the traffic to the next.
 fn cuts(binary: &Path, series: &Series, seed: u64) -> Result<Vec<Duration>> {
-    let Series { settings, cut, samples, interval, pause, resolution } = *series;
-    let subject = Subject::start(binary, LabConfig { providers: samples + 1, seed, ..Default::default() }, settings)?;
+    let Series { settings, cut, samples, interval, pause, resolution, .. } = *series;
+    let config = LabConfig { providers: samples + 1, seed, ..series.lab.clone() };
+    let subject = Subject::start(binary, config, settings)?;
     let stream = subject.lab.client().stream(resolution, Flows::One)?;
     let mut outages = Vec::new();
     for (number, phase) in (0..samples).zip(phases(samples, seed)) {

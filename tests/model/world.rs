@@ -73,6 +73,10 @@ pub struct World {
     pub probes: u64,
     /// Probers closed: probes on their way do not count any more.
     pub closed: u64,
+    /// Addresses whose connections were to be forgotten, with the time.
+    pub forgotten: Vec<(Moment, IpAddr)>,
+    /// The addresses of the first slot's device, as the core was told last.
+    first: Vec<IpAddr>,
     /// Deletes that hit another route than was meant.
     pub hits: usize,
     /// Sees the kernel before and after each single change.
@@ -106,6 +110,8 @@ impl World {
             requests: vec![],
             probes: 0,
             closed: 0,
+            forgotten: vec![],
+            first: vec![],
             hits: 0,
             observer: None,
             rival: None,
@@ -184,6 +190,15 @@ impl World {
         let Some(core) = &mut self.core else { return };
         if self.stopped {
             return;
+        }
+        // One that was read before the last changes were made is out of date, and no news.
+        if let Event::Kernel { snapshot, after, .. } = &event
+            && *after >= self.sequence
+        {
+            let slots = snapshot.routes.iter().filter(|route| route.is_ours() && route.is_main_default());
+            let device = slots.min_by_key(|route| route.metric).and_then(|route| route.device);
+            let addresses = snapshot.addresses.iter().filter(|it| Some(it.device) == device);
+            self.first = addresses.map(|it| it.address).collect();
         }
         let actions = core.handle(self.now, event);
         for action in actions {

@@ -8,7 +8,9 @@
 
 mod adoption;
 mod bus;
+mod connections;
 mod events;
+mod init;
 mod intruders;
 mod killed;
 mod lines;

@@ -7,6 +7,7 @@
 mod model;
 
 mod cases;
+mod dns;
 mod faults;
 mod meddle;
 mod netifd;

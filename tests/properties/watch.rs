@@ -20,7 +20,8 @@ pub fn watch(world: &mut World) -> Ending {
     ending
 }
 
-fn check(before: &Kernel, change: &RouteChange, after: &Kernel, ending: bool) {
+/// One change, before and after.
+pub fn check(before: &Kernel, change: &RouteChange, after: &Kernel, ending: bool) {
     let had = before.defaults().next().is_some();
     let lost = had && after.defaults().next().is_none();
     let ours_alone = before.defaults().all(Route::is_ours);

@@ -6,6 +6,8 @@
 mod model;
 
 mod adversity;
+mod advice;
+mod connections;
 mod kernel;
 mod netifd;
 mod outage;

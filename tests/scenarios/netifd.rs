@@ -1,6 +1,8 @@
 //! What netifd does with the interfaces of providers, and what becomes of their routes.
 
 use failoverd::event::Event;
+use failoverd::kernel::Network;
+use failoverd::moment::Moment;
 use failoverd::netifd::DefaultRoute;
 use failoverd::settings::{GatewaySetting, UplinkSource};
 
@@ -324,5 +326,30 @@ fn the_status_tells_what_netifd_knows() {
     let a = &status.providers[0];
     assert_eq!((text(&a.interface), text(&a.device), text(&a.proto)), ("isp0".into(), "wan0".into(), "dhcp".into()));
     assert_eq!((a.dns_servers.as_slice(), status.providers[1].dns_servers.len()), (&["10.0.0.53".to_owned()][..], 0));
-    assert!(world.changes.is_empty() && world.closed == 0);
+    assert_eq!(world.closed, 0);
+}
+
+#[test]
+fn dns_servers_are_reached_through_a_reliable_provider_that_names_them() {
+    let mut world = healthy();
+    let server = ip(10, 99, 0, 53);
+    let through = |world: &World| {
+        let routes = world.kernel.snapshot(&[]).routes;
+        let host = routes.into_iter().find(|it| it.is_ours() && it.destination == Network::new(server, 32));
+        host.map(|it| world.kernel.by_index(it.device.unwrap()).unwrap().name.clone())
+    };
+    assert_eq!(through(&world), None);
+    world.netifd_says(|it| it.iter_mut().for_each(|it| it.dns_servers = vec![server]));
+    world.pass(ms(5));
+    assert_eq!(through(&world).as_deref(), Some("wan0"), "the first slot's, though all name it");
+    world.netifd_says(|it| it[0].dns_servers.clear());
+    world.pass(ms(5));
+    assert_eq!(through(&world).as_deref(), Some("wan1"));
+    world.line("wan1").silent = true;
+    world.pass(secs(8));
+    assert_eq!((world.state_of("b").as_str(), through(&world).as_deref()), ("offline", Some("wan2")));
+    assert_eq!(world.switches_since(Moment::default()), 0, "a standby that fails moves its servers alone");
+    world.start(Config::interfaces(3).with(|it| it.dns_routes = false).0);
+    world.pass(secs(5));
+    assert_eq!(through(&world), None);
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use failoverd::import::Kind;
 use failoverd::text::nearest;
 
 use crate::shell::ubus::DEFAULT_SOCKET;
@@ -31,6 +32,12 @@ Usage: failoverd COMMAND [OPTIONS]
   unpin                end that
   reload               read the configuration again
   validate [FILE]      say what a configuration means, or what is wrong with it
+  init                 find the lines to the internet, write them as providers
+      -c, --config FILE      where to (/etc/config/failover)
+      --from KIND [FILE]     translate the configuration of mwan3,
+                             linux_failover or fault_tolerant_router instead
+      --force                replace the providers that are there
+      --dry-run              print what would be written
   cleanup              take everything of failoverd out of the kernel
   notify-test          send the scripts in /etc/hotplug.d/failover a test event
   help                 print this
@@ -62,6 +69,8 @@ pub(crate) enum Command {
     Reload { socket: PathBuf },
     /// Check a configuration.
     Validate { file: PathBuf },
+    /// Write a first configuration.
+    Init(InitOptions),
     /// Take everything of ours out of the kernel.
     Cleanup,
     /// Send the hotplug scripts a test event.
@@ -83,11 +92,26 @@ pub(crate) struct RunOptions {
     pub(crate) foreground: bool,
 }
 
+/// The options of `init`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InitOptions {
+    /// `-c`
+    pub(crate) config: PathBuf,
+    /// `-s`
+    pub(crate) socket: PathBuf,
+    /// `--from`, and the file to translate.
+    pub(crate) from: Option<(Kind, PathBuf)>,
+    /// `--force`
+    pub(crate) force: bool,
+    /// `--dry-run`
+    pub(crate) dry_run: bool,
+}
+
 /// An option, by its long name.
 type Opt = &'static str;
 
 /// Every command with the options it takes and the most words that may follow it.
-const COMMANDS: [(&str, &[Opt], usize); 12] = [
+const COMMANDS: [(&str, &[Opt], usize); 13] = [
     ("run", &["config", "socket", "foreground"], 0),
     ("status", &["json", "socket"], 0),
     ("watch", &["socket"], 0),
@@ -97,17 +121,21 @@ const COMMANDS: [(&str, &[Opt], usize); 12] = [
     ("unpin", &["socket"], 0),
     ("reload", &["socket"], 0),
     ("validate", &[], 1),
+    ("init", &["config", "socket", "from", "force", "dry-run"], 1),
     ("cleanup", &[], 0),
     ("notify-test", &["socket"], 0),
     ("help", &[], 1),
 ];
 
-const OPTIONS: [(Opt, Option<char>); 7] = [
+const OPTIONS: [(Opt, Option<char>); 10] = [
     ("config", Some('c')),
     ("socket", Some('s')),
     ("foreground", Some('f')),
     ("json", None),
     ("limit", Some('n')),
+    ("from", None),
+    ("force", None),
+    ("dry-run", None),
     ("help", Some('h')),
     ("version", Some('V')),
 ];
@@ -120,6 +148,7 @@ struct Typed {
     config: Option<PathBuf>,
     socket: Option<PathBuf>,
     limit: Option<u32>,
+    from: Option<OsString>,
 }
 
 /// Reads the command line, without the program's name. An error is a sentence for the person who typed it.
@@ -149,6 +178,7 @@ fn typed(mut parser: lexopt::Parser) -> Result<Typed, lexopt::Error> {
         match *option {
             "config" => typed.config = Some(parser.value()?.into()),
             "socket" => typed.socket = Some(parser.value()?.into()),
+            "from" => typed.from = Some(parser.value()?),
             "limit" => typed.limit = Some(parser.value()?.parse()?),
             _ => {}
         }
@@ -197,10 +227,32 @@ fn meaning(typed: Typed) -> Result<Command, String> {
         "unpin" => Command::Unpin { socket },
         "reload" => Command::Reload { socket },
         "validate" => Command::Validate { file: config(word.map(PathBuf::from)) },
+        "init" => {
+            let from = typed.from.map(|kind| source(&kind, word.as_ref())).transpose()?;
+            if let (None, Some(word)) = (&from, &word) {
+                return Err(format!("'init' has nothing to do with '{}' without --from", word.to_string_lossy()));
+            }
+            let given = |option| typed.options.contains(&option);
+            let (force, dry_run) = (given("force"), given("dry-run"));
+            Command::Init(InitOptions { config: config(typed.config), socket, from, force, dry_run })
+        }
         "cleanup" => Command::Cleanup,
         "notify-test" => Command::NotifyTest { socket },
         _ => Command::Help,
     })
+}
+
+/// What `--from` names, and where that is.
+fn source(kind: &OsString, file: Option<&OsString>) -> Result<(Kind, PathBuf), String> {
+    let typed = kind.to_string_lossy();
+    let Some(kind) = Kind::from_name(&typed) else {
+        let names = Kind::ALL.map(Kind::name);
+        let near = nearest(&typed, names.into_iter()).map(|near| format!(" (did you mean '{near}'?)"));
+        let near = near.unwrap_or_default();
+        return Err(format!("'--from {typed}' is not known{near}: there are {}", names.join(", ")));
+    };
+    let file = file.map(PathBuf::from).or_else(|| kind.default_file().map(PathBuf::from));
+    file.map(|file| (kind, file)).ok_or_else(|| format!("'--from {typed}' needs the file to translate"))
 }
 
 #[cfg(test)]
@@ -218,6 +270,10 @@ mod tests {
             Command::Run(RunOptions { config: config.into(), socket: socket.into(), foreground })
         };
         let history = |limit, json| Command::History { socket: socket(), provider: "lte".into(), limit, json };
+        let init = |from: Option<(Kind, &str)>, force, dry_run| {
+            let from = from.map(|(kind, file)| (kind, file.into()));
+            Command::Init(InitOptions { config: DEFAULT_CONFIG.into(), socket: socket(), from, force, dry_run })
+        };
         for (line, command) in [
             ("run", run(DEFAULT_CONFIG, DEFAULT_SOCKET, false)),
             ("run -c a -s b -f", run("a", "b", true)),
@@ -236,6 +292,10 @@ mod tests {
             ("reload", Command::Reload { socket: socket() }),
             ("validate", Command::Validate { file: DEFAULT_CONFIG.into() }),
             ("validate -- -x", Command::Validate { file: "-x".into() }),
+            ("init", init(None, false, false)),
+            ("init --force --dry-run", init(None, true, true)),
+            ("init --from mwan3", init(Some((Kind::Mwan3, "/etc/config/mwan3")), false, false)),
+            ("init --from linux_failover x.py", init(Some((Kind::LinuxFailover, "x.py")), false, false)),
             ("cleanup", Command::Cleanup),
             ("notify-test", Command::NotifyTest { socket: socket() }),
             ("notify-test -s b", Command::NotifyTest { socket: "b".into() }),
@@ -256,7 +316,13 @@ mod tests {
             ("", "what is to be done? A command is missing"),
             ("statsu", "unknown command 'statsu' (did you mean 'status'?)"),
             ("staus", "unknown command 'staus' (did you mean 'status'?)"),
-            ("init", "unknown command 'init'"),
+            ("initt", "unknown command 'initt' (did you mean 'init'?)"),
+            ("init mwan3", "'init' has nothing to do with 'mwan3' without --from"),
+            (
+                "init --from mwan",
+                "'--from mwan' is not known (did you mean 'mwan3'?): there are mwan3, linux_failover, fault_tolerant_router",
+            ),
+            ("init --from", "missing argument for option '--from'"),
             ("x", "unknown command 'x'"),
             ("frobnicate", "unknown command 'frobnicate'"),
             ("pin", "'pin' needs the name of a provider"),

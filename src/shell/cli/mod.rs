@@ -4,6 +4,7 @@
 
 mod args;
 mod ask;
+mod init;
 mod notify_test;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,7 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(crate) use args::{Command, RunOptions};
+pub(crate) use args::{Command, InitOptions, RunOptions};
 
 use crate::shell::hotplug;
 
@@ -64,6 +65,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command {
         Command::Run(options) => crate::shell::run(&options).into(),
         Command::Validate { file } => crate::shell::validate(&file).into(),
+        Command::Init(options) => init::init(&options).into(),
         Command::Cleanup => crate::shell::cleanup().into(),
         Command::Version => {
             print(concat!("failoverd ", env!("CARGO_PKG_VERSION"), "\n"));

@@ -10,7 +10,7 @@ mod rule;
 mod tests;
 mod transport;
 mod watch;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::HashSet;
 
@@ -20,8 +20,8 @@ use failoverd::kernel::{
 };
 use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE};
 
-pub(crate) use transport::Error;
-use transport::{Message, Transport, decode};
+pub(crate) use transport::{Error, Message};
+use transport::{Transport, decode};
 pub(crate) use watch::Watcher;
 
 const EPERM: i32 = 1;

@@ -107,11 +107,11 @@ impl std::fmt::Display for Refusal {
 
 /// A message of the kernel, or to it: `nlmsg_type` and what follows the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Message {
-    /// `RTM_*`.
-    pub(super) kind: u16,
+pub(crate) struct Message {
+    /// `RTM_*`, or a subsystem's number and its own.
+    pub(crate) kind: u16,
     /// Family header and attributes.
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl NetlinkSerializable for Message {

@@ -6,63 +6,63 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `NLA_F_NESTED` of linux/netlink.h.
-pub(super) const NESTED: u16 = 0x8000;
+pub(crate) const NESTED: u16 = 0x8000;
 /// `NLA_TYPE_MASK` of linux/netlink.h.
 const TYPE_MASK: u16 = 0x3fff;
 
 /// `AF_INET` as netlink headers carry it.
-pub(super) const INET: u8 = 2;
+pub(crate) const INET: u8 = 2;
 /// `AF_INET6` as `struct rtvia` carries it.
-pub(super) const INET6: u16 = 10;
+pub(crate) const INET6: u16 = 10;
 
 /// Bytes that are not what their header promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// One attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attribute<'a> {
+pub(crate) struct Attribute<'a> {
     /// Type, with its flag bits.
-    pub(super) kind: u16,
+    pub(crate) kind: u16,
     /// Payload.
-    pub(super) value: &'a [u8],
+    pub(crate) value: &'a [u8],
 }
 
 impl<'a> Attribute<'a> {
     /// The type without flag bits.
-    pub(super) fn id(&self) -> u16 {
+    pub(crate) fn id(&self) -> u16 {
         self.kind & TYPE_MASK
     }
 
     /// The payload as a number of the host's byte order.
-    pub(super) fn u32(&self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&self) -> Result<u32, Malformed> {
         self.value.try_into().map(u32::from_ne_bytes).map_err(|_| Malformed)
     }
 
     /// The payload as a flag or small number.
-    pub(super) fn u8(&self) -> Result<u8, Malformed> {
+    pub(crate) fn u8(&self) -> Result<u8, Malformed> {
         self.value.first().copied().ok_or(Malformed)
     }
 
     /// The payload as an IPv4 or IPv6 address, by its length.
-    pub(super) fn address(&self) -> Result<IpAddr, Malformed> {
+    pub(crate) fn address(&self) -> Result<IpAddr, Malformed> {
         address(self.value)
     }
 
     /// The payload as a string that ends with a zero byte. Device names need not be UTF-8; ours are compared, never shown back to the kernel.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let end = self.value.iter().position(|byte| *byte == 0).unwrap_or(self.value.len());
         String::from_utf8_lossy(self.value.get(..end).unwrap_or_default()).into_owned()
     }
 
     /// The attributes within this one.
-    pub(super) fn nested(&self) -> Result<Vec<Attribute<'a>>, Malformed> {
+    pub(crate) fn nested(&self) -> Result<Vec<Attribute<'a>>, Malformed> {
         attributes(self.value)
     }
 }
 
 /// An address of four or sixteen bytes.
-pub(super) fn address(bytes: &[u8]) -> Result<IpAddr, Malformed> {
+pub(crate) fn address(bytes: &[u8]) -> Result<IpAddr, Malformed> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Ok(Ipv4Addr::from(v4).into());
     }
@@ -70,7 +70,7 @@ pub(super) fn address(bytes: &[u8]) -> Result<IpAddr, Malformed> {
 }
 
 /// Splits `bytes` into attributes.
-pub(super) fn attributes(bytes: &[u8]) -> Result<Vec<Attribute<'_>>, Malformed> {
+pub(crate) fn attributes(bytes: &[u8]) -> Result<Vec<Attribute<'_>>, Malformed> {
     let mut found = Vec::new();
     let mut rest = bytes;
     while let [l0, l1, k0, k1, ..] = rest {
@@ -83,23 +83,23 @@ pub(super) fn attributes(bytes: &[u8]) -> Result<Vec<Attribute<'_>>, Malformed> 
 }
 
 /// Splits a message body into its fixed header and its attributes.
-pub(super) fn split<const N: usize>(body: &[u8]) -> Result<([u8; N], Vec<Attribute<'_>>), Malformed> {
+pub(crate) fn split<const N: usize>(body: &[u8]) -> Result<([u8; N], Vec<Attribute<'_>>), Malformed> {
     let (header, rest) = body.split_first_chunk::<N>().ok_or(Malformed)?;
     Ok((*header, attributes(rest)?))
 }
 
 /// A message body under construction.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Body(pub(super) Vec<u8>);
+pub(crate) struct Body(pub(crate) Vec<u8>);
 
 impl Body {
     /// Begins with a fixed header, whose length is a multiple of four.
-    pub(super) fn new(header: &[u8]) -> Self {
+    pub(crate) fn new(header: &[u8]) -> Self {
         Self(header.to_vec())
     }
 
     /// Appends an attribute. One too long for its length field is left out; the kernel then misses it and says so.
-    pub(super) fn put(&mut self, kind: u16, value: &[u8]) {
+    pub(crate) fn put(&mut self, kind: u16, value: &[u8]) {
         let Ok(length) = u16::try_from(value.len() + 4) else { return };
         self.0.extend(length.to_ne_bytes());
         self.0.extend(kind.to_ne_bytes());
@@ -108,12 +108,12 @@ impl Body {
     }
 
     /// Appends a number in the host's byte order.
-    pub(super) fn put_u32(&mut self, kind: u16, value: u32) {
+    pub(crate) fn put_u32(&mut self, kind: u16, value: u32) {
         self.put(kind, &value.to_ne_bytes());
     }
 
     /// Appends an address.
-    pub(super) fn put_address(&mut self, kind: u16, value: IpAddr) {
+    pub(crate) fn put_address(&mut self, kind: u16, value: IpAddr) {
         match value {
             IpAddr::V4(v4) => self.put(kind, &v4.octets()),
             IpAddr::V6(v6) => self.put(kind, &v6.octets()),
@@ -121,12 +121,12 @@ impl Body {
     }
 
     /// Appends attributes inside an attribute.
-    pub(super) fn nest(&mut self, kind: u16, inner: &Self) {
+    pub(crate) fn nest(&mut self, kind: u16, inner: &Self) {
         self.put(kind | NESTED, &inner.0);
     }
 
     /// The finished bytes.
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 }

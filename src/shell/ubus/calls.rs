@@ -42,7 +42,6 @@ struct Open {
     ask: Ask,
     /// An answer bears the number and the peer of its request.
     number: (u16, u32),
-    sent: Instant,
     until: Instant,
     answer: Answer,
 }
@@ -53,8 +52,8 @@ pub(super) struct Calls(Vec<Open>);
 
 impl Calls {
     /// Waits for the answer to `frame`.
-    pub(super) fn add(&mut self, ask: Ask, frame: &Frame, sent: Instant, until: Instant) {
-        self.0.push(Open { ask, number: (frame.hdr.seq, frame.hdr.peer), sent, until, answer: Answer::default() });
+    pub(super) fn add(&mut self, ask: Ask, frame: &Frame, until: Instant) {
+        self.0.push(Open { ask, number: (frame.hdr.seq, frame.hdr.peer), until, answer: Answer::default() });
     }
 
     /// Takes in a message, if it belongs to an answer; tells the answer once it is whole.
@@ -74,11 +73,10 @@ impl Calls {
         }
     }
 
-    /// A request whose time is over, with the time of its sending. Each is told once.
-    pub(super) fn expired(&mut self, now: Instant) -> Option<(Ask, Instant)> {
+    /// A request whose time is over. Each is told once.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<Ask> {
         let index = self.0.iter().position(|open| now >= open.until)?;
-        let open = self.0.swap_remove(index);
-        Some((open.ask, open.sent))
+        Some(self.0.swap_remove(index).ask)
     }
 
     /// An answer that comes later is nobody's.
@@ -116,9 +114,9 @@ mod tests {
         let (mut calls, now) = (Calls::default(), Instant::now());
         let frame = |sequence, peer| Frame::to_peer(ubus::wire::MsgType::Invoke, sequence, peer, vec![]);
         let second = Duration::from_secs(1);
-        calls.add(Ask::Subscribe, &frame(7, 0), now, now + second);
-        calls.add(Ask::Dump, &frame(8, 4711), now, now + 2 * second);
-        calls.add(Ask::Listen("a"), &frame(9, 1), now, now + 3 * second);
+        calls.add(Ask::Subscribe, &frame(7, 0), now + second);
+        calls.add(Ask::Dump, &frame(8, 4711), now + 2 * second);
+        calls.add(Ask::Listen("a"), &frame(9, 1), now + 3 * second);
         assert!(calls.uses(8) && !calls.uses(10));
         for stranger in [status(7, 4711, 0), status(8, 0, 0), status(10, 1, 0), data(8, 0)] {
             assert!(calls.take(&stranger).is_none(), "{stranger:?}");
@@ -131,7 +129,7 @@ mod tests {
         assert!(matches!(calls.take(&status(9, 1, 6)), Some((Ask::Listen("a"), Err(UbusStatus::PermissionDenied)))));
         assert_eq!(calls.deadline(), Some(now + second));
         assert_eq!(calls.expired(now), None);
-        assert_eq!(calls.expired(now + second), Some((Ask::Subscribe, now)));
+        assert_eq!(calls.expired(now + second), Some(Ask::Subscribe));
         assert!(calls.take(&status(7, 0, 0)).is_none(), "too late");
         assert_eq!((calls.expired(now + 9 * second), calls.deadline()), (None, None));
     }

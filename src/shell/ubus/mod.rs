@@ -273,7 +273,7 @@ impl Bus {
     /// A request that is to be answered within `patience`.
     fn ask(&mut self, now: Instant, ask: Ask, patience: Duration, frame: &Frame) {
         if let Some(link) = &mut self.link {
-            link.calls.add(ask, frame, now, now + patience);
+            link.calls.add(ask, frame, now + patience);
         }
         self.send(Weight::Needed, frame);
     }

@@ -249,14 +249,8 @@ impl Bus {
         None
     }
 
-    /// `dump` was not answered in time. Whether ubusd lives must be known first.
-    pub(super) fn dump_expired(&mut self, now: Instant, sent: Instant) {
-        let Some(link) = &self.link else { return };
-        if link.last_heard <= sent {
-            self.ping(now);
-            // Whose fault it is will be seen then.
-            self.reading.failing = None;
-        }
+    /// `dump` was not answered in time. If it is ubusd that hangs, it does not answer the next request either, and is left.
+    pub(super) fn dump_expired(&mut self, now: Instant) {
         self.netifd_failed(now, "netifd does not answer", self.timing.grace);
     }
 

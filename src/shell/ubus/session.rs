@@ -26,9 +26,9 @@ impl Bus {
             Phase::Refused { again } if now >= again => self.register(now),
             _ => {}
         }
-        while let Some((ask, sent)) = self.link.as_mut()?.calls.expired(now) {
+        while let Some(ask) = self.link.as_mut()?.calls.expired(now) {
             match ask {
-                Ask::Dump => self.dump_expired(now, sent),
+                Ask::Dump => self.dump_expired(now),
                 // The notice has a deadline of its own.
                 Ask::RunHotplug => {}
                 _ => return self.disconnect(NO_ANSWER.to_owned()),
@@ -39,7 +39,9 @@ impl Bus {
             if link.pong_until.is_some() {
                 return self.disconnect("ubusd does not answer a ping".to_owned());
             }
-            self.ping(now);
+            let ping = ubus_frame::ping(link.next_sequence());
+            link.pong_until = Some(now + timing.pong);
+            self.send(Weight::Needed, &ping);
         }
         let expired: Vec<_> = self.link.as_ref()?.pending.iter().filter(|(_, until)| now >= **until).collect();
         for (peer, sequence) in expired.into_iter().map(|(caller, _)| *caller).collect::<Vec<_>>() {
@@ -48,14 +50,6 @@ impl Bus {
         }
         self.follow(now);
         self.hotplug_due(now)
-    }
-
-    /// Asks ubusd whether it is alive; without an answer it is left.
-    pub(super) fn ping(&mut self, now: Instant) {
-        let Some(link) = self.link.as_mut().filter(|link| link.pong_until.is_none()) else { return };
-        link.pong_until = Some(now + self.timing.pong);
-        let ping = ubus_frame::ping(link.next_sequence());
-        self.send(Weight::Needed, &ping);
     }
 
     /// Only what ubusd does wrong itself is an error; whatever other clients send is answered or ignored.

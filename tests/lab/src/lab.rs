@@ -41,7 +41,8 @@ impl Default for LabConfig {
     }
 }
 
-/// Network address translation on the router.
+/// Network address translation on the router. With it, a provider answers datagrams only from the address that it gave
+/// to the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nat {
     /// None: the providers know the way back to the LAN.
@@ -87,7 +88,8 @@ impl Lab {
         for number in 0..config.providers {
             let handles = (router.namespace.clone(), router.netlink.clone());
             let seed = config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(number));
-            providers.push(Provider::new(number, addresses(number, config.identical), handles, seed)?);
+            let translated = config.nat != Nat::None;
+            providers.push(Provider::new(number, addresses(number, config.identical), handles, seed, translated)?);
         }
         let client = Client::new(&router)?;
         let spawner = Spawner::start(&router.namespace, directory.path())?;

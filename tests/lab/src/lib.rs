@@ -10,7 +10,8 @@
 //! * `lab.rs` builds it all; `namespace.rs`, `netlink.rs`, `message.rs`, `routing.rs` are what it is built with.
 //! * `provider.rs` is the handle to one provider, `line.rs` the state of its line, `responder.rs` the thread that plays
 //!   it, `packet.rs` the frames.
-//! * `router.rs` is the router and the other programs that write its routes; `views.rs` shows what its kernel holds.
+//! * `router.rs` is the router and the other programs that write its routes; `views.rs` shows what its kernel holds;
+//!   `conntrack.rs` its connection table.
 //! * `client.rs` and `stream.rs` send traffic, `timeline.rs` says what became of it; `watcher.rs` looks for moments
 //!   without a default route.
 //! * `process.rs` runs programs in the router, `broker.rs` is its ubus; `netifd.rs` and `hotplug.rs` stand in for OpenWrt's programs on it
@@ -36,6 +37,7 @@ use std::net::Ipv4Addr;
 mod broker;
 mod cleanup;
 mod client;
+mod conntrack;
 mod directory;
 mod enter;
 mod error;
@@ -63,6 +65,7 @@ mod watcher;
 pub use broker::Broker;
 pub use cleanup::at_signal;
 pub use client::{Client, LAN_CLIENT, LAN_ROUTER};
+pub use conntrack::{Connection, ConnectionTable, Tuple};
 pub use enter::{enter, is_unprivileged};
 pub use error::{LabError, Result};
 pub use hotplug::HotplugObject;

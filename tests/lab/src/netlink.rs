@@ -16,7 +16,7 @@ use crate::wait::wait_for;
 /// The kernel answers at once; a request that takes this long is a bug.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// An open rtnetlink socket. It belongs to the namespace of the thread that opened it, wherever it is used.
+/// An open netlink socket. It belongs to the namespace of the thread that opened it, wherever it is used.
 pub(crate) struct Netlink {
     socket: Socket,
     sequence: u32,
@@ -25,7 +25,12 @@ pub(crate) struct Netlink {
 impl Netlink {
     /// Opens a socket in the calling thread's namespace.
     pub(crate) fn open() -> Result<Netlink> {
-        let mut socket = Socket::new(NETLINK_ROUTE).during("open a netlink socket")?;
+        Netlink::open_protocol(NETLINK_ROUTE)
+    }
+
+    /// The same for another part of the kernel than routing.
+    pub(crate) fn open_protocol(protocol: isize) -> Result<Netlink> {
+        let mut socket = Socket::new(protocol).during("open a netlink socket")?;
         socket.bind_auto().during("bind a netlink socket")?;
         socket.connect(&SocketAddr::new(0, 0)).during("connect a netlink socket to the kernel")?;
         socket.set_non_blocking(true).during("make a netlink socket non-blocking")?;

@@ -37,6 +37,7 @@ pub struct Provider {
     line: Arc<Line>,
     responder: Mutex<Option<Responder>>,
     seed: u64,
+    only_router: bool,
     plugged_in: AtomicU32,
 }
 
@@ -49,6 +50,7 @@ impl Provider {
         addresses: Addresses,
         router: (Namespace, Arc<Mutex<Netlink>>),
         seed: u64,
+        only_router: bool,
     ) -> Result<Provider> {
         let namespace = Namespace::new(&format!("provider {number}"))?;
         let own_netlink = Mutex::new(Netlink::open_in(&namespace)?);
@@ -64,6 +66,7 @@ impl Provider {
             line: Arc::default(),
             responder: Mutex::new(None),
             seed,
+            only_router,
             plugged_in: AtomicU32::new(0),
         };
         provider.plug_in()?;
@@ -234,7 +237,8 @@ impl Provider {
             sys::packet_socket(far_index).during(format!("open a packet socket for provider {}", self.number))
         })?;
         let Addresses { gateway, router, prefix } = self.addresses;
-        let identity = Identity { number: self.number, gateway, mac, router, router_mac };
+        let only_router = self.only_router;
+        let identity = Identity { number: self.number, gateway, mac, router, router_mac, only_router };
         let responder = Responder::start(socket, identity, Arc::clone(&self.line), self.seed)?;
         *lock(&self.responder) = Some(responder);
         let mut netlink = lock(&self.router_netlink);

@@ -27,6 +27,8 @@ pub(crate) struct Identity {
     pub(crate) mac: Mac,
     pub(crate) router: Ipv4Addr,
     pub(crate) router_mac: Mac,
+    /// Only the address given to the router gets an answer, as providers filter sources (RFC 2827).
+    pub(crate) only_router: bool,
 }
 
 /// A running responder; dropping it stops the thread.
@@ -144,7 +146,9 @@ impl Worker {
                 self.answer_echo(now, (from_mac, to_neighbour), source, target, message, packet);
             }
             Incoming::Udp { from_mac, source, target, payload, packet } => {
-                if target == (STREAM_SERVER, STREAM_PORT) {
+                if self.identity.only_router && source.0 != self.identity.router {
+                    self.line.seen().other += 1;
+                } else if target == (STREAM_SERVER, STREAM_PORT) {
                     self.line.seen().note_stream(now);
                     self.answer_stream(now, from_mac, source, payload, packet);
                 } else {

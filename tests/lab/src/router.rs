@@ -4,6 +4,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
+use crate::conntrack::ConnectionTable;
 use crate::error::{During, LabError, Result};
 use crate::line::lock;
 use crate::message::Request;
@@ -94,6 +95,11 @@ impl Router {
     /// Everything the kernel holds that failoverd may change, as text.
     pub fn view(&self) -> Result<KernelView> {
         views::kernel_view(&self.namespace, &mut lock(&self.netlink))
+    }
+
+    /// The connections that the kernel tracks.
+    pub fn connections(&self) -> Result<ConnectionTable> {
+        ConnectionTable::open_in(&self.namespace)
     }
 
     /// All IPv4 routes of all tables, one line each, in the kernel's order.

@@ -36,7 +36,11 @@ impl World {
                 self.read_interfaces_now();
             }
             Action::CloseProber(_) => self.closed += 1,
-            Action::ForgetConnections(_) => {}
+            Action::ForgetConnections(addresses) => {
+                let early = addresses.iter().find(|it| self.first.contains(it));
+                assert_eq!(early, None, "forgotten while a slot of its provider is first");
+                self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));
+            }
         }
     }
 

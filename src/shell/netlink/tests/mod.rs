@@ -1,6 +1,7 @@
 //! The netlink layer against the real kernel, in namespaces of its own; `ip` is the second opinion.
 
 mod change;
+mod dns;
 mod read;
 mod watch;
 

@@ -53,10 +53,12 @@ impl Peer {
                 return Some(frame);
             }
             let mut chunk = [0; 4096];
-            let count = self.stream.read(&mut chunk).expect("a message within five seconds");
-            if count == 0 {
-                return None;
-            }
+            let count = match self.stream.read(&mut chunk) {
+                Ok(0) => return None,
+                // So it ends where something was left unread.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                read => read.expect("a message within five seconds"),
+            };
             self.reader.push(&chunk[..count]);
         }
     }

@@ -169,7 +169,9 @@ async fn after_a_restart_of_the_broker_netifd_is_followed_as_before() {
 #[tokio::test]
 async fn a_hanging_broker_is_blamed_and_netifd_is_not() {
     let place = Place::new();
-    let (broker, netifd, mut bus) = following(&place, quick()).await;
+    // Not noticed by mere silence, but by a reading without an answer.
+    let timing = Timing { idle: Duration::from_secs(30), ..quick() };
+    let (broker, netifd, mut bus) = following(&place, timing).await;
     broker.hang(true);
     netifd.set(dump("192.0.2.41"));
     let began = Instant::now();
@@ -254,8 +256,8 @@ async fn a_slow_netifd_is_waited_for_longer() {
     read_until(&mut bus, "192.0.2.71").await;
 }
 
-/// A broker that refuses our object, or notifications and events, and has a netifd, but hides it and refuses everything for as many
-/// look-ups as `blind`.
+/// A broker that refuses our object, or notifications and events, and has a netifd. If it refuses no hints, netifd ends after each
+/// reading, and nothing else tells of its return. For as many look-ups as `blind` it hides netifd and refuses hints.
 fn refusing(place: &Place, object: bool, hints: bool, mut blind: u32) -> std::thread::JoinHandle<()> {
     let listener = UnixListener::bind(place.socket()).unwrap();
     std::thread::spawn(move || {
@@ -288,6 +290,11 @@ fn refusing(place: &Place, object: bool, hints: bool, mut blind: u32) -> std::th
             };
             let mut answer = if status == 0 && found { reply(MsgType::Data, data) } else { vec![] };
             answer.extend(reply(MsgType::Status, end));
+            if dumped && !hints {
+                let mut gone = EnvBuilder::new();
+                gone.push_u32(UbusAttr::Target, 4711);
+                answer.extend(Codec::write_frame(&Frame::to_broker(MsgType::Unsubscribe, 1, gone.finish())));
+            }
             // The other side may be gone by now.
             if peer.stream.write_all(&answer).is_err() {
                 return;
@@ -309,7 +316,9 @@ async fn following_needs_neither_our_object_nor_hints() {
         let mut bus = Bus::with_timing(&place.socket(), quick());
         bus.read_interfaces();
         read_until(&mut bus, "192.0.2.81").await;
-        bus.read_interfaces();
+        if hints {
+            bus.read_interfaces();
+        }
         read_until(&mut bus, "192.0.2.81").await;
         drive_for(&mut bus, Duration::from_millis(500)).await;
         let lines = warnings();

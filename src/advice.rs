@@ -1,0 +1,152 @@
+//! What makes failover look fine while the LAN is dead, or costs money unseen: the configuration is right, what is around it is not.
+//!
+//! Reads the settings and the files beside ours (`neighbours`); `validate` prints it, the status shows it among its warnings.
+
+mod operator;
+#[cfg(test)]
+mod tests;
+
+use crate::neighbours::{Firewall, Neighbours, Protocol, Zone, protocol};
+use crate::settings::{Problem, ProviderSettings, Settings, TestKind, UplinkSource};
+use crate::uci::File;
+
+/// Everything to be said about a configuration that is valid: `file` is the parsed text of `settings`, `path` its name.
+pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbours) -> Vec<Problem> {
+    let mut found: Vec<Problem> = Vec::new();
+    let mut say = |line: u32, text: String| {
+        let problem = Problem { file: path.to_owned(), line, text };
+        if !found.contains(&problem) {
+            found.push(problem);
+        }
+    };
+    for provider in settings.providers.iter().filter(|provider| provider.enabled) {
+        let section = section(file, "provider", &provider.name);
+        let line = section.map_or(1, |section| section.line);
+        let label = format!("provider '{}'", provider.name);
+        let firewall = neighbours.firewall.as_ref();
+        if let Some(text) = firewall.and_then(|firewall| reachable(provider, firewall, neighbours)) {
+            say(line, format!("{label}: {text}"));
+        }
+        // Whoever wrote 'metered 0' knows.
+        let decided = section.is_some_and(|section| section.option("metered").is_some());
+        if let Some(what) = mobile(provider, neighbours).filter(|_| !provider.metered && !decided) {
+            say(
+                line,
+                format!("{label}: {what}, but not metered: set option metered '1', or '0' if its traffic is free"),
+            );
+        }
+        if let Some(text) = one_operator(provider, settings) {
+            let first = provider.tests.first().map_or("", String::as_str);
+            say(section_line(file, "test", first).unwrap_or(line), text);
+        }
+    }
+    found
+}
+
+fn section<'a>(file: &'a File, kind: &str, name: &str) -> Option<&'a crate::uci::Section> {
+    file.sections.iter().find(|section| section.kind == kind && section.name.as_deref() == Some(name))
+}
+
+fn section_line(file: &File, kind: &str, name: &str) -> Option<u32> {
+    section(file, kind, name).map(|section| section.line)
+}
+
+/// Why the LAN's traffic does not get through a provider.
+fn reachable(provider: &ProviderSettings, firewall: &Firewall, neighbours: &Neighbours) -> Option<String> {
+    let (interfaces, device) = identity(provider, neighbours)?;
+    let interfaces: Vec<&str> = interfaces.iter().map(String::as_str).collect();
+    let zones = firewall.zones_of(&interfaces, device.as_deref());
+    let path = &firewall.path;
+    let Some(first) = zones.first() else {
+        let source = match &provider.source {
+            UplinkSource::Interface(name) => format!("interface '{name}'"),
+            UplinkSource::Device(name) => format!("device '{name}'"),
+        };
+        return Some(format!("{source} is in no zone of {path}: nothing from the LAN gets through it"));
+    };
+    let place = |zone: &Zone| format!("zone '{}' at {path}:{}", zone.name, zone.line);
+    if !zones.iter().any(|zone| zone.masquerades) {
+        return Some(format!(
+            "its {} does not masquerade (option masq '1'): what the LAN sends through it gets no answer",
+            place(first)
+        ));
+    }
+    let inner = firewall.inner_zones();
+    // The provider's own network may be the one the clients are in.
+    let inner: Vec<&&Zone> = inner.iter().filter(|zone| !zones.contains(zone)).collect();
+    let forwarded = |from: &&&Zone| zones.iter().any(|to| firewall.forwards(&from.name, &to.name));
+    match inner.first() {
+        Some(lan) if !inner.iter().any(forwarded) => Some(format!(
+            "nothing is forwarded from zone '{0}' to its {1}: add a config forwarding with option src '{0}' and option dest '{2}'",
+            lan.name,
+            place(first),
+            first.name
+        )),
+        _ => None,
+    }
+}
+
+/// The interfaces and the device by which a zone can name a provider; `None` if the files do not tell.
+fn identity(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<(Vec<String>, Option<String>)> {
+    let network = neighbours.network.as_ref();
+    match &provider.source {
+        UplinkSource::Interface(name) => {
+            let configured = network.and_then(|network| network.find(name));
+            let device = configured.and_then(|it| network?.device_of(it));
+            let mut names = vec![name.clone()];
+            names.extend(configured.map(|it| it.name.clone()));
+            names.extend(same_device(device.as_deref(), neighbours));
+            Some((names, device))
+        }
+        UplinkSource::Device(device) => {
+            let names = same_device(Some(device), neighbours);
+            // Of a modem's or a WLAN client's interface the file does not tell the device: it may be this one.
+            let unknown = |network: &crate::neighbours::Network| {
+                let unmanaged = |proto: &str| Protocol::of(proto) == Protocol::Unmanaged;
+                network.interfaces.iter().any(|it| network.device_of(it).is_none() && !unmanaged(&it.proto))
+            };
+            let named = neighbours.firewall.as_ref().is_some_and(|it| !it.zones_of(&[], Some(device)).is_empty());
+            let uncertain = names.is_empty() && !named && network.is_none_or(unknown);
+            (!uncertain).then(|| (names, Some(device.clone())))
+        }
+    }
+}
+
+/// The interfaces on a device: a zone that has one of them has the device.
+fn same_device(device: Option<&str>, neighbours: &Neighbours) -> Vec<String> {
+    let Some((network, device)) = neighbours.network.as_ref().zip(device) else { return vec![] };
+    let on_it = network.interfaces.iter().filter(|it| network.device_of(it).as_deref() == Some(device));
+    on_it.map(|it| it.name.clone()).collect()
+}
+
+/// What makes a provider a mobile one.
+fn mobile(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<String> {
+    match &provider.source {
+        UplinkSource::Device(device) => protocol::is_modem(device).then(|| format!("device '{device}' is a modem")),
+        UplinkSource::Interface(name) => {
+            let network = neighbours.network.as_ref()?;
+            let configured = network.find(name)?;
+            let modem = network.device_of(configured).filter(|device| protocol::is_modem(device));
+            let place = format!("{}:{}", network.path, configured.line);
+            match modem {
+                _ if Protocol::of(&configured.proto) == Protocol::Mobile => {
+                    Some(format!("is mobile ({} at {place})", configured.proto))
+                }
+                Some(modem) => Some(format!("is mobile ({modem} at {place})")),
+                None => None,
+            }
+        }
+    }
+}
+
+/// Whether all that a provider asks is down to one operator.
+fn one_operator(provider: &ProviderSettings, settings: &Settings) -> Option<String> {
+    let tests = settings.tests.iter().filter(|test| provider.tests.contains(&test.name) && test.kind == TestKind::Ping);
+    let targets: Vec<_> = tests.flat_map(|test| &test.targets).copied().collect();
+    let whose = operator::of_all(&targets)?;
+    let names: Vec<String> = provider.tests.iter().map(|name| format!("'{name}'")).collect();
+    let (noun, all) = if names.len() == 1 { ("test", "its") } else { ("tests", "their") };
+    let targets = if targets.len() == 1 { format!("{all} only target is") } else { format!("all {all} targets are") };
+    let names = names.join(", ");
+    Some(format!("{noun} {names}: {targets} {whose}: a fault there looks like a fault of the line, add others"))
+}

@@ -1,0 +1,101 @@
+//! Host routes to the providers' DNS servers: a provider's servers refuse queries that come through another one's line.
+//!
+//! Called by `route_plan`. A server is reached through the first provider, in the order of the slots, that is reliable and names it;
+//! when that changes, the route moves by one REPLACE.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Member, Wanted};
+use crate::kernel::{Metric, Network, Route, SCOPE_LINK, Snapshot, TableId};
+use crate::takeover;
+use crate::uplink::Uplink;
+
+/// The highest there is. A host route goes before every wider one whatever its metric, and at this one whoever else has a word to say
+/// about the same host goes before us from the first moment, can add a route without hitting ours (EEXIST, or a REPLACE that takes it
+/// over), and is not hit by our deletes, which name the metric (0 would mean "any").
+const METRIC: Metric = Metric(u32::MAX);
+
+/// The host routes that should be in main. `first` is the metric of the first slot; without slots there are none.
+pub(super) fn host_routes(wanted: &Wanted<'_>, snapshot: &Snapshot, first: Option<Metric>) -> Vec<Route> {
+    let Some(first) = first.filter(|_| wanted.members.len() > 1) else { return vec![] };
+    // Somebody's default route goes before ours, a VPN's most likely: names are not to leak past it.
+    if snapshot
+        .routes
+        .iter()
+        .any(|route| takeover::is_foreign(route) && is_elsewhere(route, wanted) && route.metric < first)
+    {
+        return vec![];
+    }
+    let in_order = wanted.slots.iter().filter_map(|&slot| wanted.members.get(slot)).filter(|member| member.reliable);
+    let mut routes: Vec<Route> = Vec::new();
+    for member in in_order {
+        let Some(uplink) = member.uplink else { continue };
+        for &server in member.dns {
+            let host = Network::new(server, 32);
+            if is_routable(server)
+                && !routes.iter().any(|route| route.destination == host)
+                && !is_taken(server, wanted, snapshot)
+            {
+                routes.push(host_route(uplink, host));
+            }
+        }
+    }
+    routes
+}
+
+/// To a server in the connected network, the modem itself for instance, directly: with the same network on two devices main's
+/// connected routes lead to the first of them, whatever its state.
+fn host_route(uplink: &Uplink, host: Network) -> Route {
+    let through = Route { destination: host, ..uplink.default_route(TableId::MAIN, METRIC) };
+    if uplink.network.contains(host.address) {
+        Route { gateway: None, onlink: false, scope: SCOPE_LINK, ..through }
+    } else {
+        through
+    }
+}
+
+/// An IPv4 address of one host somewhere else.
+fn is_routable(server: IpAddr) -> bool {
+    let IpAddr::V4(server) = server else { return false };
+    !(server.is_loopback() || server.is_multicast() || server.is_unspecified() || server == Ipv4Addr::BROADCAST)
+}
+
+fn is_member_device(route: &Route, wanted: &Wanted<'_>) -> bool {
+    wanted.members.iter().any(|member| member.device.is_some() && member.device == route.device)
+}
+
+fn is_elsewhere(route: &Route, wanted: &Wanted<'_>) -> bool {
+    !is_member_device(route, wanted)
+}
+
+/// Whether the way to the server is somebody else's business: it is the router itself, a neighbour on a device that is no provider's
+/// (a filtering resolver in the LAN), or another program's route says where it is. Only a provider's connected network says nothing.
+fn is_taken(server: IpAddr, wanted: &Wanted<'_>, snapshot: &Snapshot) -> bool {
+    let is_member = |member: &Member<'_>, device| member.device == Some(device);
+    let by_address = snapshot.addresses.iter().any(|own| {
+        own.address == server
+            || (own.network().contains(server) && !wanted.members.iter().any(|member| is_member(member, own.device)))
+    });
+    let connected = |route: &Route| {
+        route.destination.prefix < 32
+            && route.gateway.is_none()
+            && snapshot.addresses.iter().any(|own| {
+                let network = own.network();
+                Some(own.device) == route.device
+                    && Network::new(network.address, network.prefix) == route.destination
+                    && is_member_device(route, wanted)
+            })
+    };
+    by_address
+        || snapshot.routes.iter().any(|route| {
+            route.table == TableId::MAIN
+                && !route.is_ours()
+                && route.tos == 0
+                && route.destination.prefix > 0
+                && route.destination.contains(server)
+                && !connected(route)
+        })
+}
+
+#[cfg(test)]
+mod tests;
