@@ -152,7 +152,7 @@ mod tests {
         let path = directory.path().join("state.json");
         let victim = directory.path().join("victim");
         fs::write(&victim, "as it was").unwrap();
-        std::os::unix::fs::symlink(&victim, directory.path().join("state.json.new")).unwrap();
+        std::os::unix::fs::symlink(&victim, directory.path().join(".state.json.new")).unwrap();
         save(&path, &state()).unwrap_err();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
     }

@@ -11,6 +11,7 @@ mod bus;
 mod connections;
 mod events;
 mod init;
+mod installed;
 mod intruders;
 mod killed;
 mod lines;

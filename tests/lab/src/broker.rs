@@ -12,6 +12,7 @@ use crate::error::{During, LabError, Result};
 /// A ubus broker on a socket of its own.
 pub struct Broker {
     path: PathBuf,
+    acl: Option<PathBuf>,
     running: Option<Running>,
 }
 
@@ -30,9 +31,16 @@ const LOOK_UP_MS: i32 = 20;
 impl Broker {
     /// Starts a broker on the socket `path`, whose directory must exist.
     pub fn start(path: &Path) -> Result<Broker> {
-        let mut broker = Broker { path: path.to_owned(), running: None };
+        let mut broker = Broker { path: path.to_owned(), acl: None, running: None };
         broker.restart()?;
         Ok(broker)
+    }
+
+    /// Starts it again with the access control files of a directory (OpenWrt: /usr/share/acl.d). Without them only root may
+    /// do anything.
+    pub fn obey(&mut self, acl: &Path) -> Result<()> {
+        self.acl = Some(acl.to_owned());
+        self.restart()
     }
 
     /// The socket.
@@ -52,7 +60,11 @@ impl Broker {
         let operation = format!("start a ubus broker on {}", self.path.display());
         let mode = Arc::new(AtomicU8::new(SERVE));
         let thread_mode = Arc::clone(&mode);
-        let config = Config { socket_path: self.path.to_string_lossy().into_owned(), ..Config::default() };
+        let config = Config {
+            socket_path: self.path.to_string_lossy().into_owned(),
+            acl_dir: self.acl.as_ref().map(|acl| acl.to_string_lossy().into_owned()),
+            ..Config::default()
+        };
         let (report, started) = mpsc::channel();
         let serve = move || match Ubusd::bind(config) {
             Ok(mut broker) => {

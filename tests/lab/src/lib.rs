@@ -73,7 +73,7 @@ pub use lab::{InitialDefault, Lab, LabConfig, Nat};
 pub use line::{Answers, Conditions, Count, Cut, EchoRequest, FullQueue, Seen};
 pub use namespace::Namespace;
 pub use netifd::{Manner, Netifd, Step};
-pub use process::{Capability, Finished, OutputLine, Process, SpawnOptions};
+pub use process::{Capability, Confined, Finished, OutputLine, Process, SpawnOptions};
 pub use provider::{Addresses, Provider};
 pub use router::Router;
 pub use routing::{MAIN, Route, RouteWrite, Rule, protocol};

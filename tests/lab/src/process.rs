@@ -33,12 +33,25 @@ pub struct SpawnOptions {
     pub private_run: bool,
     /// Capabilities it must not have.
     pub without: Vec<Capability>,
+    /// What it sees as the root of all files; its own path is one below that.
+    pub root: Option<PathBuf>,
+    /// It is confined as procd's jail does it.
+    pub confined: Option<Confined>,
 }
 
 impl Default for SpawnOptions {
     fn default() -> SpawnOptions {
-        SpawnOptions { private_run: true, without: Vec::new() }
+        SpawnOptions { private_run: true, without: Vec::new(), root: None, confined: None }
     }
+}
+
+/// The rights of a program that procd starts in a jail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confined {
+    /// Its user and group; where this process has no right to another user ([`crate::is_unprivileged`]) it must be 0.
+    pub id: u32,
+    /// All the capabilities that it has and can ever get.
+    pub capabilities: Vec<Capability>,
 }
 
 /// One line of output and when it was read.
@@ -105,12 +118,23 @@ impl Spawner {
     pub(crate) fn spawn(&self, mut command: Command, options: SpawnOptions) -> Result<Process> {
         let name = command.get_program().to_string_lossy().into_owned();
         let operation = format!("start {name} in the router");
+        let c_path = |path: &Path| sys::c_path(path).during(operation.clone());
         let run_dir = match options.private_run {
-            true => Some(sys::c_path(&self.run_dir).during(operation.clone())?),
+            true => Some(c_path(&self.run_dir)?),
             false => None,
         };
-        let dropped_capabilities = options.without.iter().map(|capability| *capability as u8).collect();
-        sys::ChildSetup { parent: std::process::id(), run_dir, dropped_capabilities }.install(&mut command);
+        let root = options.root.as_deref().map(c_path).transpose()?;
+        let seen_run_dir = options.root.as_deref().unwrap_or(Path::new("/")).join("var/run");
+        let numbers = |capabilities: &[Capability]| capabilities.iter().map(|capability| *capability as u8).collect();
+        let setup = sys::ChildSetup {
+            parent: std::process::id(),
+            run_dir,
+            seen_run_dir: c_path(&seen_run_dir)?,
+            root,
+            dropped_capabilities: numbers(&options.without),
+            confined: options.confined.map(|confined| (confined.id, numbers(&confined.capabilities))),
+        };
+        setup.install(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let (answer, result) = mpsc::channel();
         let job: Job = Box::new(move || _ = answer.send(command.spawn()));

@@ -27,15 +27,21 @@ pub(crate) fn enter_network(namespace: &File) -> io::Result<()> {
     checked(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }
 
-/// What a child does between fork and exec: dies with its parent thread, sees `run_dir` as /var/run, loses
-/// capabilities. Only async-signal-safe calls are made.
+/// What a child does between fork and exec: sees `run_dir` as /var/run and `root` as the root, loses capabilities, dies with
+/// its parent thread. Only async-signal-safe calls are made.
 pub(crate) struct ChildSetup {
     /// The process that must still be the parent.
     pub(crate) parent: u32,
     /// Path on our side of the directory the child sees as /var/run.
     pub(crate) run_dir: Option<std::ffi::CString>,
+    /// Path on our side of the directory that it covers.
+    pub(crate) seen_run_dir: std::ffi::CString,
+    /// Path on our side of the directory the child sees as the root.
+    pub(crate) root: Option<std::ffi::CString>,
     /// Capability numbers the child must not have.
     pub(crate) dropped_capabilities: Vec<u8>,
+    /// User and group of the child, and the only capability numbers it may have.
+    pub(crate) confined: Option<(u32, Vec<u8>)>,
 }
 
 impl ChildSetup {
@@ -47,14 +53,6 @@ impl ChildSetup {
     }
 
     fn apply(&self) -> io::Result<()> {
-        // SAFETY: prctl with integer arguments and getppid, no pointers.
-        let orphaned = unsafe {
-            checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
-            libc::getppid() as u32 != self.parent
-        };
-        if orphaned {
-            return Err(io::Error::from_raw_os_error(libc::ESRCH));
-        }
         if let Some(run_dir) = &self.run_dir {
             // SAFETY: all strings are NUL-terminated and live across the calls; the process is a fresh child with
             // one thread, whose new mount namespace nobody else sees.
@@ -62,7 +60,7 @@ impl ChildSetup {
                 checked(libc::unshare(libc::CLONE_NEWNS))?;
                 let private = libc::MS_REC | libc::MS_PRIVATE;
                 checked(libc::mount(c"none".as_ptr(), c"/".as_ptr(), std::ptr::null(), private, std::ptr::null()))?;
-                let (source, target) = (run_dir.as_ptr(), c"/var/run".as_ptr());
+                let (source, target) = (run_dir.as_ptr(), self.seen_run_dir.as_ptr());
                 let bind = libc::MS_BIND | libc::MS_REC;
                 checked(libc::mount(source, target, std::ptr::null(), bind, std::ptr::null()))?;
             }
@@ -71,8 +69,76 @@ impl ChildSetup {
             // SAFETY: prctl with integer arguments.
             checked(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(*capability), 0, 0, 0) })?;
         }
+        if let Some(root) = &self.root {
+            // SAFETY: both strings are NUL-terminated and live across the calls.
+            unsafe {
+                checked(libc::chroot(root.as_ptr()))?;
+                checked(libc::chdir(c"/".as_ptr()))?;
+            }
+        }
+        if let Some((id, capabilities)) = &self.confined {
+            confine(*id, capabilities)?;
+        }
+        // Last: a change of the user takes the signal away again.
+        // SAFETY: prctl with integer arguments and getppid, no pointers.
+        let orphaned = unsafe {
+            checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
+            libc::getppid() as u32 != self.parent
+        };
+        if orphaned {
+            return Err(io::Error::from_raw_os_error(libc::ESRCH));
+        }
         Ok(())
     }
+}
+
+/// Gives the calling process, which has one thread, another user and only these capabilities, for good.
+fn confine(id: u32, capabilities: &[u8]) -> io::Result<()> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    const VERSION_3: u32 = 0x2008_0522;
+    /// More than any kernel has.
+    const CAPABILITIES: u8 = 64;
+    // SAFETY: integer arguments; setgroups reads no list of length 0.
+    unsafe {
+        for capability in (0..CAPABILITIES).filter(|number| !capabilities.contains(number)) {
+            let number = libc::c_ulong::from(capability);
+            if libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) == 1 {
+                checked(libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0))?;
+            }
+        }
+        checked(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
+        if id != 0 {
+            checked(libc::setgroups(0, std::ptr::null()))?;
+        }
+        checked(libc::setresgid(id, id, id))?;
+        checked(libc::setresuid(id, id, id))?;
+    }
+    let low = capabilities.iter().filter(|number| **number < 32).fold(0, |set, number| set | 1u32 << number);
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    let data = [
+        Data { effective: low, permitted: low, inheritable: low },
+        Data { effective: 0, permitted: 0, inheritable: 0 },
+    ];
+    // SAFETY: header and data have the layout of version 3 of capset and live across the call; prctl has integer arguments.
+    unsafe {
+        checked(libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) as libc::c_int)?;
+        for capability in capabilities {
+            let number = libc::c_ulong::from(*capability);
+            checked(libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, number, 0, 0))?;
+        }
+        checked(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))?;
+    }
+    Ok(())
 }
 
 /// Sends a signal to one process we started.
