@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::kernel::TableId;
 use crate::reason::Reason;
 
 /// `RTN_UNICAST` of linux/rtnetlink.h.
@@ -65,6 +66,7 @@ fn interface(told: &Map<String, Value>) -> Option<Interface> {
     // With `option defaultroute '0'`, as people set it for mwan3, netifd knows the route and does not use it.
     let inactive = told.get("inactive").and_then(Value::as_object);
     let unused = inactive.and_then(|it| it.get("route"));
+    let own_metric = told.get("metric").and_then(Value::as_u64).unwrap_or(0);
     Some(Interface {
         name: text("interface")?,
         up: flag("up").unwrap_or(false),
@@ -74,7 +76,7 @@ fn interface(told: &Map<String, Value>) -> Option<Interface> {
         device: text("l3_device"),
         lower_device: text("device"),
         addresses: list(told.get("ipv4-address")).filter_map(|it| address(it.get("address")?)).collect(),
-        default_route: default_route(told.get("route")).or_else(|| default_route(unused)),
+        default_route: default_route(told.get("route"), own_metric).or_else(|| default_route(unused, own_metric)),
         dns_servers: list(told.get("dns-server")).filter_map(|it| it.as_str()?.parse().ok()).collect(),
     })
 }
@@ -101,8 +103,10 @@ fn address(value: &Value) -> Option<IpAddr> {
     value.as_str()?.parse().ok().map(|address: Ipv4Addr| address.into())
 }
 
-/// The IPv4 default route of the lowest metric in a list of `{target, mask, nexthop, type?, metric?}`. A next hop of 0.0.0.0 is none.
-fn default_route(routes: Option<&Value>) -> Option<DefaultRoute> {
+/// The IPv4 default route of the lowest metric in a list of `{target, mask, nexthop, type?, metric?, table?}`; those without one have
+/// the interface's. A next hop of 0.0.0.0 is none. One for another table than main counts only if there is no other: it is somebody's
+/// policy, but leads out.
+fn default_route(routes: Option<&Value>, own_metric: u64) -> Option<DefaultRoute> {
     let number = |route: &Value, name: &str| route.get(name).and_then(Value::as_u64);
     list(routes)
         .filter(|route| {
@@ -114,9 +118,10 @@ fn default_route(routes: Option<&Value>) -> Option<DefaultRoute> {
         .filter_map(|route| {
             let next_hop = address(route.get("nexthop")?)?;
             let to = if next_hop.is_unspecified() { DefaultRoute::Direct } else { DefaultRoute::Via(next_hop) };
-            Some((number(route, "metric").unwrap_or(0), to))
+            let elsewhere = number(route, "table").is_some_and(|table| table != u64::from(TableId::MAIN.0));
+            Some(((elsewhere, number(route, "metric").unwrap_or(own_metric)), to))
         })
-        .min_by_key(|(metric, _)| *metric)
+        .min_by_key(|(preference, _)| *preference)
         .map(|(_, route)| route)
 }
 

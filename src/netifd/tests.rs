@@ -114,7 +114,31 @@ fn whose_default_route_counts() {
             json!([route("10.0.0.1", 5), { "target": "0.0.0.0", "mask": 0, "nexthop": "10.0.0.3" }]),
             json!([]),
             via("10.0.0.3"),
-            "none is 0",
+            "the interface's own is lower",
+        ),
+        (
+            json!([{ "target": "0.0.0.0", "mask": 0, "nexthop": "10.0.0.3" }, route("10.0.0.1", 3)]),
+            json!([]),
+            via("10.0.0.1"),
+            "the interface's own is higher",
+        ),
+        (
+            json!([{ "target": "0.0.0.0", "mask": 0, "nexthop": "10.0.0.9", "table": 55 }, route("10.0.0.1", 700)]),
+            json!([]),
+            via("10.0.0.1"),
+            "not the one for another table",
+        ),
+        (
+            json!([{ "target": "0.0.0.0", "mask": 0, "nexthop": "10.0.0.9", "table": 55 }]),
+            json!([]),
+            via("10.0.0.9"),
+            "unless there is no other",
+        ),
+        (
+            json!([{ "target": "0.0.0.0", "mask": 0, "nexthop": "10.0.0.9", "table": 254 }]),
+            json!([route("10.0.0.1", 0)]),
+            via("10.0.0.9"),
+            "main, by its number",
         ),
         (json!([]), json!([route("10.0.0.1", 0)]), via("10.0.0.1"), "option defaultroute '0'"),
         (json!([route("10.0.0.1", 9)]), json!([route("10.0.0.2", 0)]), via("10.0.0.1"), "an active one first"),
@@ -135,7 +159,7 @@ fn whose_default_route_counts() {
             "malformed",
         ),
     ] {
-        let told = json!({ "interface": "wan", "route": routes, "inactive": { "route": inactive } });
+        let told = json!({ "interface": "wan", "metric": 4, "route": routes, "inactive": { "route": inactive } });
         assert_eq!(one(told).default_route, want, "{why}");
     }
 }

@@ -21,6 +21,8 @@ use super::{Bus, BusEvent};
 const NETIFD: &str = "network.interface";
 /// ubusd's event about a new object.
 const OBJECT_ADDED: &str = "ubus.object.add";
+/// The events listened for.
+const EVENTS: [&str; 2] = [NETIFD, OBJECT_ADDED];
 /// The interfaces are read at most this often, however many hints there are.
 const READ_PAUSE: Duration = Duration::from_millis(20);
 
@@ -136,8 +138,21 @@ impl Bus {
         // Their answers would be those of an object that is gone.
         link.calls.forget(Ask::Subscribe);
         link.calls.forget(Ask::Dump);
+        // Rights may have come since they were refused: at a SIGHUP ubusd reads them anew.
+        let refused = std::mem::take(&mut link.following.refused);
+        self.listen(now, refused.iter().map(|(what, _)| *what).filter(|what| EVENTS.contains(what)));
+        let Some(link) = &mut self.link else { return };
         let frame = OutboundMsg::Lookup { obj_path: NETIFD }.into_frame(link.next_sequence());
         self.ask_ubusd(now, Ask::FindNetifd, &frame);
+    }
+
+    fn listen(&mut self, now: Instant, events: impl IntoIterator<Item = &'static str>) {
+        for event in events {
+            let Some(link) = &mut self.link else { return };
+            let Some(listener) = link.following.listener else { return };
+            let frame = ubus_frame::event_registration(listener, event, link.next_sequence());
+            self.ask_ubusd(now, Ask::Listen(event), &frame);
+        }
     }
 
     fn read(&mut self, now: Instant, netifd: ObjId) {
@@ -164,11 +179,7 @@ impl Bus {
             (Ask::Listener, Ok(Answer { object: Some(listener), .. })) => {
                 link.following.listener = Some(listener);
                 link.following.refused.clear();
-                for event in [NETIFD, OBJECT_ADDED] {
-                    let link = self.link.as_mut()?;
-                    let frame = ubus_frame::event_registration(listener, event, link.next_sequence());
-                    self.ask_ubusd(now, Ask::Listen(event), &frame);
-                }
+                self.listen(now, EVENTS);
                 // After the events, so that an object which comes now is noticed by one or the other.
                 self.find_netifd(now);
             }
@@ -176,7 +187,6 @@ impl Bus {
             (Ask::Subscribe, Err(status)) => link.following.refused.push(("notifications", status)),
             (Ask::FindNetifd, Ok(Answer { object: Some(netifd), .. })) => {
                 let listener = link.following.listener?;
-                link.following.refused.retain(|(what, _)| *what != "notifications");
                 let frame = ubus_frame::subscription(listener, netifd, link.next_sequence());
                 self.ask_ubusd(now, Ask::Subscribe, &frame);
                 self.read(now, netifd);

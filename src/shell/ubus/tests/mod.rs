@@ -21,6 +21,7 @@ mod hotplug;
 mod methods;
 mod netifd;
 mod notices;
+mod recordings;
 
 /// A client of the lowest kind: frames on a blocking socket.
 struct Peer {

@@ -257,8 +257,8 @@ async fn a_slow_netifd_is_waited_for_longer() {
 }
 
 /// A broker that refuses our object, or notifications and events, and has a netifd. If it refuses no hints, netifd ends after each
-/// reading, and nothing else tells of its return.
-fn refusing(place: &Place, object: bool, hints: bool) -> std::thread::JoinHandle<()> {
+/// reading, and nothing else tells of its return. For as many look-ups as `blind` it hides netifd and refuses hints.
+fn refusing(place: &Place, object: bool, hints: bool, mut blind: u32) -> std::thread::JoinHandle<()> {
     let listener = UnixListener::bind(place.socket()).unwrap();
     std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
@@ -267,7 +267,13 @@ fn refusing(place: &Place, object: bool, hints: bool) -> std::thread::JoinHandle
         while let Some(frame) = peer.try_receive() {
             let named = ubus::envelope::find(&frame.payload, UbusAttr::ObjPath).is_some();
             let dumped = frame.hdr.peer == 4711;
+            let found = frame.hdr.ty != MsgType::Lookup || blind == 0;
+            let hints = hints || blind > 0;
             let status = match frame.hdr.ty {
+                MsgType::Lookup => {
+                    blind = blind.saturating_sub(1);
+                    0
+                }
                 MsgType::AddObject if named && object => 2,
                 MsgType::Subscribe if hints => 4,
                 MsgType::Invoke if hints && !dumped => 6,
@@ -282,7 +288,7 @@ fn refusing(place: &Place, object: bool, hints: bool) -> std::thread::JoinHandle
             let reply = |kind, body: EnvBuilder| {
                 Codec::write_frame(&Frame::to_peer(kind, frame.hdr.seq, frame.hdr.peer, body.finish()))
             };
-            let mut answer = if status == 0 { reply(MsgType::Data, data) } else { vec![] };
+            let mut answer = if status == 0 && found { reply(MsgType::Data, data) } else { vec![] };
             answer.extend(reply(MsgType::Status, end));
             if dumped && !hints {
                 let mut gone = EnvBuilder::new();
@@ -306,7 +312,7 @@ async fn following_needs_neither_our_object_nor_hints() {
     ] {
         let place = Place::new();
         logged();
-        let thread = refusing(&place, object, hints);
+        let thread = refusing(&place, object, hints, 0);
         let mut bus = Bus::with_timing(&place.socket(), quick());
         bus.read_interfaces();
         read_until(&mut bus, "192.0.2.81").await;
@@ -322,4 +328,18 @@ async fn following_needs_neither_our_object_nor_hints() {
         drop(bus);
         thread.join().unwrap();
     }
+}
+
+#[tokio::test]
+async fn rights_that_come_later_are_used() {
+    let place = Place::new();
+    logged();
+    let thread = refusing(&place, false, false, 3);
+    let mut bus = Bus::with_timing(&place.socket(), quick());
+    bus.read_interfaces();
+    read_until(&mut bus, "192.0.2.81").await;
+    assert_eq!(warnings(), Vec::<String>::new(), "events are listened for by now");
+    assert_eq!(bus.connection, 0, "on the same connection");
+    drop(bus);
+    thread.join().unwrap();
 }
