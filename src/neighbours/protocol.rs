@@ -21,7 +21,7 @@ pub enum Protocol {
     Unknown,
 }
 
-/// Names as in the packages of OpenWrt's feeds.
+/// Names as in the packages of OpenWrt's feeds, and GL.iNet's of VPNs.
 const NAMES: &[(&str, Protocol)] = &[
     ("dhcp", Protocol::Leased),
     ("static", Protocol::Fixed),
@@ -47,6 +47,10 @@ const NAMES: &[(&str, Protocol)] = &[
     ("atc", Protocol::Mobile),
     ("wireguard", Protocol::Tunnel),
     ("amneziawg", Protocol::Tunnel),
+    ("wgclient", Protocol::Tunnel),
+    ("wgserver", Protocol::Tunnel),
+    ("ovpnclient", Protocol::Tunnel),
+    ("ovpnserver", Protocol::Tunnel),
     ("openvpn", Protocol::Tunnel),
     ("openconnect", Protocol::Tunnel),
     ("vpnc", Protocol::Tunnel),
