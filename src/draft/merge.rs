@@ -19,7 +19,7 @@ pub struct Merged {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The file has such sections, and they were not to be replaced.
-    #[error("{path}:{line}: there is a {kind} already, '{name}': nothing is changed without --force")]
+    #[error("{path}:{line}: there is a {kind} already, '{name}': nothing is changed without --force; --dry-run shows what would be written")]
     Present {
         /// The file.
         path: String,
@@ -31,7 +31,7 @@ pub enum Refusal {
         name: String,
     },
     /// What would come out cannot be used: what stays of the file does not fit.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    #[error("{}\nnothing is changed: mend this first, it stays in the file", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
     /// The file is written in a way that editing by lines would damage.
     #[error(
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn refusals_name_the_place() {
         for (existing, draft, replace, want) in [
-            (OLD, draft(), false, "failover:7: there is a provider already, 'old': nothing is changed without --force"),
+            (OLD, draft(), false, "failover:7: there is a provider already, 'old': nothing is changed without --force; --dry-run shows"),
             (
                 "config test t\n list target 1.1.1.1\n",
                 with_test(),
