@@ -19,7 +19,9 @@ pub struct Merged {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The file has such sections, and they were not to be replaced.
-    #[error("{path}:{line}: there is a {kind} already, '{name}': nothing is changed without --force; --dry-run shows what would be written")]
+    #[error(
+        "{path}:{line}: there is a {kind} already, '{name}': nothing is changed without --force; --dry-run shows what would be written"
+    )]
     Present {
         /// The file.
         path: String,
@@ -239,7 +241,12 @@ mod tests {
     #[test]
     fn refusals_name_the_place() {
         for (existing, draft, replace, want) in [
-            (OLD, draft(), false, "failover:7: there is a provider already, 'old': nothing is changed without --force; --dry-run shows"),
+            (
+                OLD,
+                draft(),
+                false,
+                "failover:7: there is a provider already, 'old': nothing is changed without --force; --dry-run shows",
+            ),
             (
                 "config test t\n list target 1.1.1.1\n",
                 with_test(),

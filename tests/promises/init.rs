@@ -95,7 +95,8 @@ fn what_cannot_be_done_leaves_the_file_as_it_was() {
     assert!(nothing.code() == 1 && nothing.stderr.contains("no line to the internet was found"), "{}", nothing.stderr);
 
     world.lab.write_file("network", &format!("{LAN}{NETWORK}")).unwrap();
-    world.configure("config failover 'settings'\n\toption pin 'old'\n\nconfig provider 'old'\n\toption device 'wan0'\n");
+    world
+        .configure("config failover 'settings'\n\toption pin 'old'\n\nconfig provider 'old'\n\toption device 'wan0'\n");
     let before = text(&world);
     let pinned = init(&world, &["--force"]);
     assert_eq!((pinned.code(), text(&world)), (2, before), "{}", pinned.stderr);
@@ -150,7 +151,7 @@ fn netifd_knows_more_than_the_files() {
         "1. first (dhcp on wan0, gateway 192.168.1.1, firewall zone wan): the default route leads through it now",
         "2. second (dhcp on wan1, firewall zone wan): a wired line; it is not up now",
         "3. later (dhcp on wan2, gateway 192.168.2.1): a wired line; only netifd knows its default route",
-        "provider 'later': interface 'later' is in no zone",
+        "provider 'later': there is no interface 'later' in",
     ] {
         assert!(written.stdout.contains(sentence), "{sentence}: {}", written.stdout);
     }
