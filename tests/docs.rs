@@ -89,7 +89,7 @@ fn every_configuration_is_one() {
 /// `down '3'` and `option failback_delay '5'` in a sentence.
 #[test]
 fn every_value_is_allowed() {
-    let others = ["masq", "auto", "disabled", "peerdns", "reliability"];
+    let others = ["masq", "peerdns", "dns_metric", "strictorder"];
     let kinds = [SectionKind::Settings, SectionKind::Provider, SectionKind::Test];
     let mut seen = 0;
     for path in PAGES {
