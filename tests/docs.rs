@@ -156,6 +156,25 @@ fn every_file_is_installed() {
 }
 
 #[test]
+fn every_link_leads_somewhere() {
+    for path in PAGES {
+        let folder = Path::new(path).parent().unwrap();
+        for link in
+            read(path).split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link.to_owned()))
+        {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let page = read(folder.join(file).to_str().unwrap());
+            let titles = page.lines().filter_map(|line| line.strip_prefix("## "));
+            let mut anchors = titles.map(|title| title.to_lowercase().replace(' ', "-").replace(['`', ','], ""));
+            assert!(anchor.is_empty() || anchors.any(|it| it == anchor), "{path}: {link}");
+        }
+    }
+}
+
+#[test]
 fn the_packages_are_called_so() {
     let makefile = read("openwrt/failoverd/Makefile");
     let release = makefile.lines().find_map(|line| line.strip_prefix("PKG_RELEASE:=")).unwrap();
