@@ -32,12 +32,12 @@ const QUICK: [(&str, &str); 3] = [("interval", "100ms"), ("standby_interval", "1
 const MOVED: u32 = 1_000_000_000;
 
 impl Home {
-    fn new(config: LabConfig) -> Home {
+    pub(crate) fn new(config: LabConfig) -> Home {
         Home::on(World::new(config))
     }
 
     /// Has the machine for itself.
-    fn alone(config: LabConfig) -> Home {
+    pub(crate) fn alone(config: LabConfig) -> Home {
         Home::on(World::alone(config))
     }
 
