@@ -157,6 +157,7 @@ impl Provider {
         match &self.uplink {
             _ if !self.settings.enabled => ProviderState::Disabled,
             Err(Reason::InterfaceTakenDown(_)) => ProviderState::Disabled,
+            Err(Reason::NoCarrier) => ProviderState::NoCarrier,
             Err(_) => ProviderState::Unresolved,
             Ok(uplink) if !uplink.carrier => ProviderState::NoCarrier,
             Ok(_) if matches!(self.path, Path::Blocked(_)) => ProviderState::Unresolved,

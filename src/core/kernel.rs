@@ -76,7 +76,7 @@ impl Core {
         let mut taken: Vec<(String, String)> = Vec::new();
         let mut without = Vec::new();
         for provider in self.providers.iter_mut().filter(|provider| provider.settings.enabled && !stopping) {
-            let source = source(&provider.settings, &self.netifd).and_then(|source| {
+            let source = source(&provider.settings, &self.netifd, snapshot).and_then(|source| {
                 match taken.iter().find(|(device, _)| *device == source.device) {
                     Some((device, first)) => {
                         Err(Reason::DeviceTaken { device: device.clone(), provider: first.clone() })
