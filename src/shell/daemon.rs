@@ -240,7 +240,7 @@ impl Daemon {
                 return self.change(changes).await;
             }
             Action::ReadInterfaces => self.bus.read_interfaces(),
-            Action::ForgetConnections(addresses) => self.connections.forget(addresses),
+            Action::ForgetConnections { addresses, inside } => self.connections.forget(addresses, inside),
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,
