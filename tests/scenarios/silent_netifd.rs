@@ -138,6 +138,25 @@ fn a_reload_from_devices_to_interfaces_keeps_a_default_route() {
 }
 
 #[test]
+fn a_reload_neither_ends_the_wait_nor_makes_it_longer() {
+    for (silent, why) in [(false, "netifd answers late"), (true, "or not at all")] {
+        let mut world = killed();
+        never_without(&mut world);
+        let before = world.kernel.clone();
+        (world.netifd.delay, world.netifd.silent) = (ms(1900), silent);
+        let start = world.now;
+        world.start(Config::interfaces(2).0);
+        world.pass(ms(1000));
+        world.feed(Event::Reload(Box::new(Config::interfaces(2).with(|it| it.providers[1].metered = true).0)));
+        world.pass(ms(800));
+        assert!(world.changes.is_empty() && world.state_of("a") == "unresolved", "{why}");
+        world.pass(ms(1200));
+        assert_eq!((world.state_of("a").as_str(), world.state_of("b").as_str()), ("online", "online"), "{why}");
+        assert_eq!((&world.kernel, world.switches_since(start)), (&before, 0), "{why}");
+    }
+}
+
+#[test]
 fn a_stop_does_not_wait() {
     let mut world = killed();
     world.netifd.silent = true;
