@@ -7,6 +7,7 @@ mod choice;
 mod forget;
 mod kernel;
 mod netifd;
+mod paths;
 mod reload;
 mod status;
 mod words;

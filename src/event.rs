@@ -117,8 +117,13 @@ pub enum Action {
     },
     /// Read netifd's interfaces, then tell them by [`Event::Interfaces`]; nothing if netifd cannot be asked.
     ReadInterfaces,
-    /// Forget every connection that leaves with one of these source addresses (of a provider that went down), and no other.
-    ForgetConnections(Vec<IpAddr>),
+    /// Forget every connection that leaves with one of these source addresses or came in to it, and no other.
+    ForgetConnections {
+        /// Of providers that went down.
+        addresses: Vec<IpAddr>,
+        /// The networks that are no provider's: what came from there to such an address did not come in through a provider.
+        inside: Vec<Network>,
+    },
     /// Write the state file before anything that follows.
     Save(State),
     /// Something a person or a program wants to know.

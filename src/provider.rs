@@ -80,7 +80,7 @@ pub struct Provider {
     pub device: Option<String>,
     /// Its way out, or what is missing.
     pub uplink: Result<Uplink, Reason>,
-    /// DNS servers that netifd reports for it; a change makes the plan out of date.
+    /// DNS servers that netifd reports for it.
     pub dns_servers: Vec<IpAddr>,
     /// Whether its probes can get out.
     pub path: Path,
@@ -157,6 +157,7 @@ impl Provider {
         match &self.uplink {
             _ if !self.settings.enabled => ProviderState::Disabled,
             Err(Reason::InterfaceTakenDown(_)) => ProviderState::Disabled,
+            Err(Reason::NoCarrier) => ProviderState::NoCarrier,
             Err(_) => ProviderState::Unresolved,
             Ok(uplink) if !uplink.carrier => ProviderState::NoCarrier,
             Ok(_) if matches!(self.path, Path::Blocked(_)) => ProviderState::Unresolved,

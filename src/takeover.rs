@@ -104,8 +104,8 @@ fn note_round(metric: Metric, ids: &[ProviderId], all_copied: bool, beside: bool
     }
 }
 
-/// The changes that bring moved routes back, except those that are to `stay` (told their provider and themselves). Of routes that had the same metric only
-/// those moved last go back, as the kernel had only one then: the others were replaced by it in their owners' eyes.
+/// The changes that bring moved routes back, except those that are to `stay` (told their provider and themselves). Of routes that had the
+/// same metric only those moved last go back, as the kernel had only one then: the others were replaced by it in their owners' eyes.
 pub fn move_back(
     snapshot: &Snapshot,
     state: &State,

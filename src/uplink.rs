@@ -40,17 +40,21 @@ pub struct Source {
 }
 
 /// The device that a provider names, or netifd for it; or why there is none.
-pub fn source(provider: &ProviderSettings, netifd: &Known) -> Result<Source, Reason> {
+pub fn source(provider: &ProviderSettings, netifd: &Known, snapshot: &Snapshot) -> Result<Source, Reason> {
     let name = match &provider.source {
         UplinkSource::Device(name) => return Ok(Source { device: name.clone(), interface: None }),
         UplinkSource::Interface(name) => name.clone(),
     };
     let interface = netifd.find(&name)?;
+    // netifd takes an interface down that has lost its carrier, and leaves the device up to see it come back.
+    let lower = || link_by_name(snapshot, interface.lower_device.as_deref()?);
+    let unplugged = || lower().is_some_and(|lower| lower.up && !lower.carrier);
     match &interface.device {
         Some(device) if interface.up => Ok(Source { device: device.clone(), interface: Some(interface) }),
         None if interface.up => Err(Reason::InterfaceWithoutDevice(name)),
         _ if interface.pending => Err(Reason::InterfacePending(name)),
         _ if !interface.autostart => Err(Reason::InterfaceTakenDown(name)),
+        _ if unplugged() => Err(Reason::NoCarrier),
         _ => Err(Reason::InterfaceDown(name)),
     }
 }

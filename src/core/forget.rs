@@ -5,12 +5,14 @@
 //! A connection is known by the address that it leaves with. Where two devices have the same address, which is normal for two modems of
 //! one make, the connections of one cannot be told from those of the other, and need not be: a flow that was translated to that address
 //! goes on through the other line as it is, or, with masquerade, is dropped by the kernel itself when its device changes.
+//!
+//! What comes from the LAN to that address, to a forwarded port for instance, never leaves the house and works on: it stays.
 
 use std::net::IpAddr;
 
 use super::{Core, log};
 use crate::event::{Action, ProviderId};
-use crate::kernel::{IfIndex, Snapshot};
+use crate::kernel::{Address, IfIndex, Network, Snapshot};
 use crate::settings::LogLevel;
 
 /// The addresses that traffic leaves with, or has left with until now.
@@ -58,10 +60,21 @@ impl Core {
             out.push(log(LogLevel::Info, self.by_id(it.provider), text));
             self.connections.told_shared = true;
         }
-        self.connections.held = held;
         if !own.is_empty() {
-            out.push(Action::ForgetConnections(own.into_iter().map(|it| it.address).collect()));
+            let addresses = own.into_iter().map(|it| it.address).collect();
+            out.push(Action::ForgetConnections { addresses, inside: self.inside(snapshot) });
         }
+        self.connections.held = held;
+    }
+
+    /// The networks of the devices that are no provider's.
+    fn inside(&self, snapshot: &Snapshot) -> Vec<Network> {
+        let is_a_providers = |device: IfIndex| {
+            let link = snapshot.links.iter().find(|link| link.index == device);
+            link.is_some_and(|link| self.providers.iter().any(|it| it.device.as_ref() == Some(&link.name)))
+        };
+        let networks = snapshot.addresses.iter().filter(|it| !is_a_providers(it.device)).map(Address::network);
+        networks.collect()
     }
 
     fn is_shared(&self, it: &Held, snapshot: &Snapshot) -> bool {

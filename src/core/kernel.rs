@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::checks::{close, invalidate};
+use super::checks::close;
 use super::{Core, log, netifd};
 use crate::event::Action;
-use crate::kernel::{Applied, Lookup, LookupQuestion, Outcome, Route, RouteChange, RouteKind, Snapshot, TableId};
+use crate::kernel::{Applied, LookupQuestion, Outcome, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::provider::{Path, Provider};
 use crate::random::Random;
@@ -77,7 +77,7 @@ impl Core {
         let mut taken: Vec<(String, String)> = Vec::new();
         let mut without = Vec::new();
         for provider in self.providers.iter_mut().filter(|provider| provider.settings.enabled && !stopping) {
-            let source = source(&provider.settings, &self.netifd).and_then(|source| {
+            let source = source(&provider.settings, &self.netifd, snapshot).and_then(|source| {
                 match taken.iter().find(|(device, _)| *device == source.device) {
                     Some((device, first)) => {
                         Err(Reason::DeviceTaken { device: device.clone(), provider: first.clone() })
@@ -249,38 +249,6 @@ impl Core {
         }
     }
 
-    /// Compares the kernel's look-ups with every provider's gateway. A wrong answer while changes are under way is no verdict, but
-    /// no probe counts across it either. True: something changed.
-    fn judge_paths(&mut self, now: Moment, settled: bool, out: &mut Vec<Action>) -> bool {
-        let Some(snapshot) = &self.snapshot else { return false };
-        let mut changed = false;
-        let stopping = self.stopping;
-        let probed = |it: &&mut Provider| it.settings.enabled && !stopping && it.usable().is_some();
-        for provider in self.providers.iter_mut().filter(probed) {
-            let path = match judge_path(provider, snapshot) {
-                Path::Blocked(_) if !settled => Path::Unknown,
-                path => path,
-            };
-            if path == provider.path {
-                continue;
-            }
-            changed = true;
-            match (&provider.path, &path) {
-                (Path::Blocked(_), Path::Blocked(_)) => {}
-                (Path::Blocked(_), _) => provider.reliability.distrust(),
-                (_, Path::Blocked(reason)) => provider.link_lost(now, reason.clone()),
-                _ => {}
-            }
-            if path != Path::Clear {
-                invalidate(provider, &mut self.random, out);
-            } else if provider.last_begin.is_some() {
-                provider.check_now = true;
-            }
-            provider.path = path;
-        }
-        changed
-    }
-
     fn refused(&mut self, change: &RouteChange, cause: &str, out: &mut Vec<Action>) {
         // The same refusal comes with every retry: once is enough for the log.
         let level = if self.repeats == 0 { LogLevel::Warning } else { LogLevel::Debug };
@@ -323,43 +291,4 @@ fn follow(
             provider.last_begin = None;
         }
     }
-}
-
-/// What the kernel says about the way to a provider's targets.
-fn judge_path(provider: &Provider, snapshot: &Snapshot) -> Path {
-    let Some(uplink) = provider.usable() else { return Path::Unknown };
-    for question in provider.lookups() {
-        let Some(lookup) = snapshot.lookups.iter().find(|lookup| lookup.question == question) else {
-            return Path::Unknown;
-        };
-        if let Some(cause) = obstacle(lookup, uplink, snapshot) {
-            return Path::Blocked(Reason::Blocked { target: question.target, cause });
-        }
-    }
-    Path::Clear
-}
-
-/// What stands between the uplink and a target, if anything does. Without a route the kernel takes the target for a neighbour.
-fn obstacle(lookup: &Lookup, uplink: &Uplink, snapshot: &Snapshot) -> Option<String> {
-    let target = lookup.question.target;
-    let answer = match &lookup.answer {
-        Ok(answer) => answer,
-        Err(cause) => return Some(cause.clone()),
-    };
-    let neighbour =
-        snapshot.addresses.iter().any(|address| address.device == uplink.device && address.network().contains(target));
-    let right = answer.device == Some(uplink.device)
-        && (answer.gateway == uplink.gateway || (neighbour && answer.gateway.is_none()));
-    if right {
-        return None;
-    }
-    let refusing = |route: &&Route| {
-        route.table == TableId::MAIN && route.kind != RouteKind::Unicast && route.destination.contains(target)
-    };
-    let culprit = snapshot.routes.iter().filter(refusing).max_by_key(|route| route.destination.prefix);
-    Some(match (culprit, answer.gateway) {
-        (Some(route), _) => format!("another program's route to {} is in the way", route.destination),
-        (None, Some(gateway)) => format!("the kernel would use {gateway}"),
-        (None, None) => "the kernel has no route there and would look for it among its neighbours".to_owned(),
-    })
 }

@@ -12,20 +12,31 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use failoverd::kernel::Network;
 use table::{Tally, walk};
 
 /// Packets of the old flows race with the switch, so the table is gone through until nothing is found, at most so often.
 const WALKS: u32 = 3;
 
+/// Which connections are to be forgotten.
+#[derive(Debug, Default)]
+struct Search {
+    /// Those that leave with one of these source addresses, or came in to it.
+    addresses: Vec<Ipv4Addr>,
+    /// What came from these networks did not come in.
+    inside: Vec<Network>,
+}
+
 /// Forgets connections, without ever making the event loop wait.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    thread: Option<Sender<Vec<Ipv4Addr>>>,
+    thread: Option<Sender<Search>>,
 }
 
 impl Connections {
-    /// Forgets every connection that leaves with one of these source addresses, or came in to one of them. IPv4 only.
-    pub(crate) fn forget(&mut self, addresses: Vec<IpAddr>) {
+    /// Forgets every connection that leaves with one of these source addresses, or came in to one of them from elsewhere than these
+    /// networks `inside`. IPv4 only.
+    pub(crate) fn forget(&mut self, addresses: Vec<IpAddr>, inside: Vec<Network>) {
         let addresses = addresses.into_iter().filter_map(|address| match address {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
@@ -42,21 +53,24 @@ impl Connections {
             }
         }
         if let Some(thread) = &self.thread {
-            let _ = thread.send(addresses.collect());
+            let _ = thread.send(Search { addresses: addresses.collect(), inside });
         }
     }
 }
 
 /// Serves requests one after the other; those that came in meanwhile are served together.
-fn serve(requests: Receiver<Vec<Ipv4Addr>>) {
+fn serve(requests: Receiver<Search>) {
     let mut complained = false;
-    while let Ok(first) = requests.recv() {
-        let mut addresses: Vec<Ipv4Addr> = first.into_iter().chain(requests.try_iter().flatten()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        match forget(&addresses) {
+    while let Ok(mut search) = requests.recv() {
+        for Search { addresses, inside } in requests.try_iter() {
+            search.addresses.extend(addresses);
+            search.inside = inside;
+        }
+        search.addresses.sort_unstable();
+        search.addresses.dedup();
+        match forget(&search) {
             Ok(tallies) => {
-                tell(&addresses, &tallies);
+                tell(&search.addresses, &tallies);
                 complained = false;
             }
             // Once is enough: it will be the same each time.
@@ -69,11 +83,11 @@ fn serve(requests: Receiver<Vec<Ipv4Addr>>) {
     }
 }
 
-/// Goes through the table until nothing of `addresses` is left; what became of the connections of each.
-fn forget(addresses: &[Ipv4Addr]) -> io::Result<Vec<Tally>> {
-    let mut all = vec![Tally::default(); addresses.len()];
+/// Goes through the table until nothing that is searched for is left; what became of the connections of each address.
+fn forget(search: &Search) -> io::Result<Vec<Tally>> {
+    let mut all = vec![Tally::default(); search.addresses.len()];
     for _ in 0..WALKS {
-        let found = walk(addresses)?;
+        let found = walk(search)?;
         for (sum, tally) in all.iter_mut().zip(&found.tallies) {
             sum.forgotten += tally.forgotten;
             sum.held = tally.held;

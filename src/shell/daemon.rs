@@ -3,6 +3,8 @@
 //! Called by `cli` for `run`; feeds the library's `Core` from netlink, the probe sockets, ubus and signals, and carries out what it
 //! answers.
 
+mod check;
+
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use failoverd::core::Core;
 use failoverd::event::{Action, Event, State};
-use failoverd::kernel::{Applied, LookupQuestion, Outcome, RouteChange};
+use failoverd::kernel::{Applied, LookupQuestion, RouteChange};
 use failoverd::moment::Moment;
 use failoverd::notice::Notice;
 use failoverd::settings::{LogLevel, Settings};
@@ -24,15 +26,14 @@ use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
-use super::ubus::{Bus, BusEvent, ReplyTo, Request};
+use super::ubus::{Bus, BusEvent, Request};
 use super::{clock, config, logging, state};
+use check::WaitingCheck;
 
 /// The kernel's state is read at most this often when other programs change it all the time.
 const READ_PAUSE: Duration = Duration::from_millis(5);
 /// The pause before a failed reading of the kernel's state is tried again.
 const READ_RETRY: Duration = Duration::from_millis(200);
-/// A call of `check` is answered after this time at the latest.
-const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the daemon's files are.
 #[derive(Clone, Debug)]
@@ -64,15 +65,6 @@ pub(crate) struct Daemon {
     unsaved: Option<State>,
     checks: Vec<WaitingCheck>,
     stopped: bool,
-}
-
-/// A call of `check` that waits for its checks to end.
-struct WaitingCheck {
-    reply_to: ReplyTo,
-    provider: Option<String>,
-    /// Each provider with the number of checks it will have made when the one asked for has ended.
-    wanted: Vec<(String, u64)>,
-    until: Moment,
 }
 
 /// The signals that mean something.
@@ -240,7 +232,7 @@ impl Daemon {
                 return self.change(changes).await;
             }
             Action::ReadInterfaces => self.bus.read_interfaces(),
-            Action::ForgetConnections(addresses) => self.connections.forget(addresses),
+            Action::ForgetConnections { addresses, inside } => self.connections.forget(addresses, inside),
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,
@@ -363,68 +355,4 @@ impl Daemon {
         }
         json!(status)
     }
-
-    async fn check(&mut self, provider: Option<String>, reply_to: ReplyTo) {
-        let wanted = self.core.checks_after_next(provider.as_deref());
-        let until = clock::now() + CHECK_PATIENCE;
-        self.checks.push(WaitingCheck { reply_to, provider: provider.clone(), wanted, until });
-        self.feed(Event::CheckNow(provider)).await;
-    }
-
-    /// Answers the calls of `check` whose checks have ended, or cannot begin.
-    fn answer_checks(&mut self) {
-        if self.checks.is_empty() {
-            return;
-        }
-        let now = clock::now();
-        let status = self.core.status(now);
-        let done = |check: &WaitingCheck| {
-            check.until <= now
-                || check.wanted.iter().all(|(name, wanted)| {
-                    let provider = status.providers.iter().find(|provider| provider.name == *name);
-                    provider.is_none_or(|it| {
-                        it.checks >= *wanted
-                            || !matches!(it.state.as_str(), "checking" | "online" | "degraded" | "offline")
-                    })
-                })
-        };
-        let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.checks).into_iter().partition(done);
-        self.checks = waiting;
-        for check in done {
-            let answer = self.status(check.provider.as_deref());
-            self.bus.reply(check.reply_to, Ok(answer));
-        }
-    }
-}
-
-/// Takes everything of ours out of the kernel and puts everything back, as a stop would have. Tells how many changes that took.
-pub(crate) async fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<usize, String> {
-    /// Each round works on what the one before left; a healthy kernel needs two or three.
-    const ROUNDS: usize = 10;
-    let (mut state, damaged) = state::load(state_file);
-    if let Some(error) = damaged {
-        log::warn!("{error}");
-    }
-    let mut made = 0;
-    let mut refused = Vec::new();
-    for _ in 0..ROUNDS {
-        let snapshot = kernel.snapshot(&[]).await.map_err(|error| error.to_string())?;
-        let plan = failoverd::route_plan::restore(&snapshot, &state);
-        (state.moved, state.sysctls) = (plan.moved, plan.sysctls);
-        if plan.changes.is_empty() {
-            state::save(state_file, &state).map_err(|error| error.to_string())?;
-            return Ok(made);
-        }
-        refused.clear();
-        for change in plan.changes {
-            match kernel.apply(&change).await {
-                Outcome::Done => made += 1,
-                Outcome::Refused(cause) => refused.push(format!("{change:?}: {cause}")),
-                // Somebody replaced the route between the reading and the delete, which cannot name metric 0.
-                Outcome::DeletedOther(hit) => drop(kernel.apply(&RouteChange::Append(*hit)).await),
-            }
-        }
-    }
-    state::save(state_file, &state).map_err(|error| error.to_string())?;
-    Err(format!("{} changes could not be undone: {}", refused.len(), refused.join("; ")))
 }

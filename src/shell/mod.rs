@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod clean_up;
 pub(crate) mod cli;
 mod clock;
 mod config;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use failoverd::settings::{LogLevel, describe};
 
 use super::cli::{Exit, RunOptions, complain, complain_raw, print};
-use super::daemon::{self, Daemon, Places};
+use super::daemon::{Daemon, Places};
 use super::instance::{self, Instance, missing_privileges};
 use super::logging::{self, Destination};
 use super::netlink::Kernel;
-use super::{config, state};
+use super::{clean_up, config, state};
 
 /// The daemon; returns when it was told to stop and everything is put back.
 pub(crate) fn run(options: &RunOptions) -> Exit {
@@ -48,7 +48,7 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
 pub(crate) fn cleanup() -> Exit {
     logging::start(Destination::Stderr, LogLevel::Warning);
     alone_in_runtime(Destination::Stderr, async |mut kernel| {
-        match daemon::clean_up(&mut kernel, Path::new(state::PATH)).await {
+        match clean_up::clean_up(&mut kernel, Path::new(state::PATH)).await {
             Ok(0) => print("nothing of failoverd is in the kernel\n"),
             Ok(made) => print(&format!("{made} changes undone: the kernel is as it was before failoverd\n")),
             Err(problem) => return Err(vec![problem]),

@@ -74,7 +74,7 @@ fn resolved(provider: &ProviderSettings, snapshot: &Snapshot) -> Result<Uplink, 
 }
 
 fn by_netifd(provider: &ProviderSettings, snapshot: &Snapshot, netifd: &Known) -> Result<Uplink, Reason> {
-    resolve(provider, ProviderId(3), BASE, &source(provider, netifd)?, snapshot)
+    resolve(provider, ProviderId(3), BASE, &source(provider, netifd, snapshot)?, snapshot)
 }
 
 /// The same on interface `wan`.

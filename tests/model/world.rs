@@ -10,7 +10,7 @@ use std::time::Duration;
 use failoverd::core::Core;
 use failoverd::event::{Action, Event, ProbeToken, ProviderId, State};
 use failoverd::icmp::Icmp;
-use failoverd::kernel::{Applied, IfIndex, LookupQuestion, Outcome, RouteChange};
+use failoverd::kernel::{Applied, IfIndex, LookupQuestion, Network, Outcome, RouteChange};
 use failoverd::moment::Moment;
 use failoverd::notice::Notice;
 use failoverd::random::Random;
@@ -75,6 +75,8 @@ pub struct World {
     pub closed: u64,
     /// Addresses whose connections were to be forgotten, with the time.
     pub forgotten: Vec<(Moment, IpAddr)>,
+    /// The networks that were no provider's then.
+    pub inside: Vec<Network>,
     /// The addresses of the first slot's device, as the core was told last.
     first: Vec<IpAddr>,
     /// Deletes that hit another route than was meant.
@@ -111,6 +113,7 @@ impl World {
             probes: 0,
             closed: 0,
             forgotten: vec![],
+            inside: vec![],
             first: vec![],
             hits: 0,
             observer: None,

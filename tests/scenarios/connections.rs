@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use failoverd::event::Event;
-use failoverd::kernel::RouteChange;
+use failoverd::kernel::{Network, RouteChange};
 use failoverd::settings::GatewaySetting;
 
 use super::healthy;
@@ -34,6 +34,21 @@ fn a_dead_line_is_forgotten_once_after_the_switch() {
         world.pass(secs(600));
         assert_eq!(world.forgotten.len(), 1, "once");
     }
+}
+
+#[test]
+fn what_comes_from_the_lan_is_told_apart() {
+    let mut world = healthy(2, Config::count(2), 1);
+    world.disturb(|kernel| {
+        kernel.add_link(50, "br-lan");
+        kernel.add_address("br-lan", ip(192, 168, 7, 1), 24);
+        kernel.set_carrier("wan0", false);
+    });
+    world.pass(secs(10));
+    assert_eq!(forgotten(&world), [address(0)]);
+    assert!(world.inside.contains(&Network::new(ip(192, 168, 7, 0), 24)), "{:?}", world.inside);
+    let of_providers = [0, 1].map(|index| world.inside.iter().any(|it| it.contains(address(index))));
+    assert_eq!(of_providers, [false; 2], "{:?}", world.inside);
 }
 
 #[test]

@@ -188,6 +188,61 @@ fn the_port_below_loses_its_carrier() {
 }
 
 #[test]
+fn a_pulled_cable_is_told_as_such_after_netifd_has_let_go() {
+    for (delay, why) in [(ms(0), "netifd tells first"), (ms(150), "the kernel tells first")] {
+        let mut world = healthy();
+        let (start, whole) = (world.now, world.netifd.interfaces[0].clone());
+        *world.interface("isp0") = down(&whole);
+        world.netifd.delay = delay;
+        world.disturb(|kernel| kernel.set_carrier("wan0", false));
+        world.pass(secs(1));
+        world.disturb(|kernel| kernel.remove_address("wan0", config::address(0)));
+        world.pass(secs(1));
+        assert_eq!(
+            (world.state_of("a").as_str(), world.reason_of("a").as_str()),
+            ("no_carrier", "no carrier"),
+            "{why}"
+        );
+        assert_eq!(world.said_since(start), ["a offline: no carrier", "switched from a to b: a: no carrier"]);
+        world.disturb(|kernel| kernel.set_up("wan0", false));
+        world.pass(secs(1));
+        assert_eq!(
+            world.reason_of("a"),
+            "interface isp0 is down: 'ifstatus isp0' may tell why",
+            "not for want of a cable"
+        );
+        world.disturb(|kernel| {
+            kernel.set_up("wan0", true);
+            kernel.set_carrier("wan0", true);
+            kernel.add_address("wan0", config::address(0), 24);
+        });
+        world.netifd_says(|it| it[0] = whole);
+        world.pass(secs(2));
+        assert_eq!(world.state_of("a"), "online");
+    }
+}
+
+#[test]
+fn interfaces_that_swap_their_devices() {
+    let mut world = healthy();
+    world.netifd_says(|it| {
+        it.swap(0, 1);
+        (it[0].name, it[1].name) = ("isp0".into(), "isp1".into());
+    });
+    world.pass(ms(20));
+    assert_eq!(world.traffic(), "wan2", "the others have yet to prove themselves");
+    world.pass(secs(100));
+    assert_eq!(slots(&world), ["wan1 10.1.0.1", "wan0 10.0.0.1", "wan2 10.2.0.1"]);
+    assert_eq!((world.state_of("a").as_str(), world.state_of("b").as_str()), ("online", "online"));
+    let moved: Vec<_> =
+        world.kernel.defaults().filter(|it| it.metric.0 > 1_000_000_000).map(|it| it.metric.0).collect();
+    assert_eq!(moved, [1_002_000_000], "netifd's route is the other provider's now");
+    world.feed(Event::Stop);
+    world.pass(secs(1));
+    assert_eq!(world.kernel.defaults().map(|it| it.metric.0).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
 fn an_interface_vanishes_and_comes_back() {
     let mut world = healthy();
     let gone = world.netifd.interfaces[0].clone();

@@ -51,10 +51,11 @@ fn a_restart_with_a_hung_bus_uses_what_was_known() {
     let mut world = killed();
     let before = world.kernel.clone();
     never_without(&mut world);
+    let probes = world.probes;
     world.netifd.silent = true;
     world.start(Config::interfaces(2).0);
     world.pass(ms(1900));
-    assert_eq!((world.probes, world.changes.len()), (world.probes, 0));
+    assert_eq!((world.probes, world.changes.len()), (probes, 0));
     world.pass(secs(20));
     assert_eq!((world.state_of("a").as_str(), world.state_of("b").as_str()), ("online", "online"));
     world.line("wan0").silent = true;
@@ -133,6 +134,25 @@ fn a_reload_from_devices_to_interfaces_keeps_a_default_route() {
         }
         world.pass(secs(100));
         assert_eq!((world.traffic().as_str(), world.state_of("b").as_str()), ("wan0", "online"), "{delay} ms");
+    }
+}
+
+#[test]
+fn a_reload_neither_ends_the_wait_nor_makes_it_longer() {
+    for (silent, why) in [(false, "netifd answers late"), (true, "or not at all")] {
+        let mut world = killed();
+        never_without(&mut world);
+        let before = world.kernel.clone();
+        (world.netifd.delay, world.netifd.silent) = (ms(1900), silent);
+        let start = world.now;
+        world.start(Config::interfaces(2).0);
+        world.pass(ms(1000));
+        world.feed(Event::Reload(Box::new(Config::interfaces(2).with(|it| it.providers[1].metered = true).0)));
+        world.pass(ms(800));
+        assert!(world.changes.is_empty() && world.state_of("a") == "unresolved", "{why}");
+        world.pass(ms(1200));
+        assert_eq!((world.state_of("a").as_str(), world.state_of("b").as_str()), ("online", "online"), "{why}");
+        assert_eq!((&world.kernel, world.switches_since(start)), (&before, 0), "{why}");
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::Search;
 use crate::shell::netlink::Message;
 use crate::shell::netlink::wire::{Attribute, Body, INET, Malformed, NESTED, split};
 
@@ -59,7 +60,9 @@ pub(super) struct Entry<'a> {
     id: [u8; 4],
     /// `CTA_ZONE`, in network byte order; absent in zone 0.
     zone: Option<[u8; 2]>,
-    /// Where its first packet was sent to.
+    /// Where its first packet came from.
+    source: Ipv4Addr,
+    /// Where that was sent to.
     destination: Ipv4Addr,
     /// Where the answers are sent to: its source address as the world sees it.
     outside: Ipv4Addr,
@@ -74,18 +77,23 @@ impl<'a> Entry<'a> {
         let ([family, ..], attributes) = split::<4>(&message.body).ok()?;
         let find = |id: u16| attributes.iter().find(|attribute| attribute.id() == id);
         let original = find(TUPLE_ORIGINAL).filter(|it| family == INET && it.value.len() <= LONGEST_TUPLE)?;
+        let (source, destination) = ends(original).ok()?;
+        let (_, outside) = ends(find(TUPLE_REPLY)?).ok()?;
         Some(Self {
             original: original.value,
             id: find(ID)?.value.try_into().ok()?,
             zone: find(ZONE).map(|zone| zone.value.try_into()).transpose().ok()?,
-            destination: destination(original).ok()?,
-            outside: destination(find(TUPLE_REPLY)?).ok()?,
+            source,
+            destination,
+            outside,
         })
     }
 
-    /// Which of `addresses` the connection needs: it leaves with it as its source, or came in to it.
-    pub(super) fn needs(&self, addresses: &[Ipv4Addr]) -> Option<usize> {
-        addresses.iter().position(|address| [self.outside, self.destination].contains(address))
+    /// Which of the addresses searched for the connection needs: it leaves with it as its source, or came in to it.
+    pub(super) fn needs(&self, search: &Search) -> Option<usize> {
+        let from_inside = || search.inside.iter().any(|network| network.contains(self.source.into()));
+        let needed = |address: &Ipv4Addr| self.outside == *address || (self.destination == *address && !from_inside());
+        search.addresses.iter().position(needed)
     }
 
     /// The message that deletes this entry. There is no other way to make a delete.
@@ -100,8 +108,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The destination of a tuple that is whole.
-fn destination(tuple: &Attribute<'_>) -> Result<Ipv4Addr, Malformed> {
+/// Source and destination of a tuple that is whole.
+fn ends(tuple: &Attribute<'_>) -> Result<(Ipv4Addr, Ipv4Addr), Malformed> {
     let parts = tuple.nested()?;
     let within = |part: u16| parts.iter().find(|it| it.id() == part).ok_or(Malformed)?.nested();
     let (ip, protocol) = (within(TUPLE_IP)?, within(TUPLE_PROTOCOL)?);
@@ -110,12 +118,13 @@ fn destination(tuple: &Attribute<'_>) -> Result<Ipv4Addr, Malformed> {
         IpAddr::V6(_) => Err(Malformed),
     };
     protocol.iter().find(|it| it.id() == PROTOCOL_NUMBER).ok_or(Malformed)?.u8()?;
-    address(IP_SOURCE)?;
-    address(IP_DESTINATION)
+    Ok((address(IP_SOURCE)?, address(IP_DESTINATION)?))
 }
 
 #[cfg(test)]
 mod tests {
+    use failoverd::kernel::Network;
+
     use super::*;
 
     const ROUTER: [u8; 4] = [100, 64, 1, 2];
@@ -224,7 +233,7 @@ mod tests {
                 let ([family, version, ..], found) = split::<4>(&delete.body).unwrap();
                 assert_eq!((family, version), (INET, 0));
                 let tuple = found.iter().find(|it| it.kind == TUPLE_ORIGINAL | NESTED).unwrap();
-                assert!(destination(tuple).is_ok() && found.iter().any(|it| it.kind == ID && it.value.len() == 4));
+                assert!(ends(tuple).is_ok() && found.iter().any(|it| it.kind == ID && it.value.len() == 4));
             }
         }
     }
@@ -232,6 +241,10 @@ mod tests {
     #[test]
     fn whose_connection_it_is() {
         let router = Ipv4Addr::from(ROUTER);
+        let search = Search {
+            addresses: vec![Ipv4Addr::new(9, 9, 9, 9), router],
+            inside: vec![Network::new(IpAddr::from([10, 0, 0, 1]), 24)],
+        };
         for (original, reply, needs, why) in [
             ((LAN, SERVER), (SERVER, ROUTER), true, "masqueraded"),
             ((ROUTER, SERVER), (SERVER, ROUTER), true, "the router's own"),
@@ -239,11 +252,13 @@ mod tests {
             ((SERVER, ROUTER), (ROUTER, SERVER), true, "came in, to the router itself"),
             ((LAN, SERVER), (SERVER, [100, 64, 2, 2]), false, "through another provider"),
             ((LAN, SERVER), (SERVER, LAN), false, "without NAT"),
+            ((LAN, ROUTER), (ROUTER, LAN), false, "from the LAN, to the router itself"),
+            ((LAN, ROUTER), ([10, 0, 0, 9], [10, 0, 0, 1]), false, "from the LAN, to a forwarded port"),
         ] {
             let message = message(&tuple(original.0, original.1, &[]), &tuple(reply.0, reply.1, &[]), &[IDENTITY]);
             let entry = Entry::parse(&message).unwrap();
             assert!(!needs || mentions(&message, &[router]), "{why}");
-            assert_eq!(entry.needs(&[Ipv4Addr::new(9, 9, 9, 9), router]), needs.then_some(1), "{why}");
+            assert_eq!(entry.needs(&search), needs.then_some(1), "{why}");
         }
     }
 }

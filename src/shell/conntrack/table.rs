@@ -3,13 +3,13 @@
 //! Called by the thread in `conntrack`; may wait. `entry` knows the bytes.
 
 use std::io::{self, Read as _};
-use std::net::Ipv4Addr;
 use std::num::NonZeroI32;
 use std::time::Duration;
 
 use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::Search;
 use super::entry::{Entry, dump_request, mentions};
 use crate::shell::netlink::Message;
 
@@ -46,12 +46,12 @@ pub(super) struct Walk {
 /// A delete, with the position of the address whose connection it ends.
 pub(super) type Delete = (usize, Message);
 
-/// Goes through the whole table once and deletes the connections of `addresses`, a datagram of the dump at a time. The kernel's
+/// Goes through the whole table once and deletes the connections searched for, a datagram of the dump at a time. The kernel's
 /// place in the table is an entry that we have not seen yet, so the deletes do not move it; and memory stays small.
-pub(super) fn walk(addresses: &[Ipv4Addr]) -> io::Result<Walk> {
+pub(super) fn walk(search: &Search) -> io::Result<Walk> {
     let (mut reader, mut writer) = (Reader::open()?, Writer::open()?);
-    let mut walk = Walk { tallies: vec![Tally::default(); addresses.len()], interrupted: false };
-    while let Some(deletes) = reader.next(addresses)? {
+    let mut walk = Walk { tallies: vec![Tally::default(); search.addresses.len()], interrupted: false };
+    while let Some(deletes) = reader.next(search)? {
         for together in deletes.chunks(TOGETHER) {
             writer.delete(together, &mut walk.tallies)?;
         }
@@ -78,7 +78,7 @@ impl Reader {
     }
 
     /// What is to be deleted of the next datagram; `None`: that was all.
-    pub(super) fn next(&mut self, addresses: &[Ipv4Addr]) -> io::Result<Option<Vec<Delete>>> {
+    pub(super) fn next(&mut self, search: &Search) -> io::Result<Option<Vec<Delete>>> {
         if self.done {
             return Ok(None);
         }
@@ -94,11 +94,11 @@ impl Reader {
             self.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
                 NetlinkPayload::InnerMessage(message) => {
-                    if !mentions(&message, addresses) {
+                    if !mentions(&message, &search.addresses) {
                         continue;
                     }
                     let Some(entry) = Entry::parse(&message) else { continue };
-                    deletes.extend(entry.needs(addresses).map(|address| (address, entry.delete())));
+                    deletes.extend(entry.needs(search).map(|address| (address, entry.delete())));
                 }
                 NetlinkPayload::Done(end) => {
                     refusal(end.code)?;

@@ -23,6 +23,10 @@ fn flows(first: u16, count: u16, outside: Ipv4Addr) -> Vec<Connection> {
     (first..first + count).map(|number| Connection::translated(lan(number), SERVER, outside)).collect()
 }
 
+fn of(addresses: &[Ipv4Addr]) -> Search {
+    Search { addresses: addresses.to_vec(), inside: vec![Network::new(IpAddr::from([10, 1, 0, 0]), 16)] }
+}
+
 fn turned(tuple: Tuple) -> Tuple {
     Tuple { source: tuple.destination, destination: tuple.source }
 }
@@ -41,6 +45,14 @@ fn odd() -> Vec<Connection> {
         plain(libc::IPPROTO_GRE, SocketAddrV4::new(*neighbour.ip(), 0), SocketAddrV4::new(*SERVER.ip(), 0), 0),
         Connection { zone: 9, ..Connection::translated(lan(3), SERVER, ALIVE) },
         Connection { protocol: libc::IPPROTO_TCP as u8, ..Connection::translated(lan(4), SERVER, ALIVE) },
+        // From the LAN to the router by that address, and to a port that it forwards into the LAN.
+        plain(libc::IPPROTO_TCP, lan(5), SocketAddrV4::new(DEAD, 22), 0),
+        Connection {
+            protocol: libc::IPPROTO_TCP as u8,
+            original: Tuple { source: lan(6), destination: SocketAddrV4::new(DEAD, 443) },
+            reply: Tuple { source: lan(443), destination: lan(0) },
+            zone: 0,
+        },
     ]
 }
 
@@ -78,15 +90,15 @@ fn exactly_the_connections_of_the_address_go() {
         let mine = [flows(10_000, 700, DEAD), ends()].concat();
         let mut table = fill(&[others.clone(), mine.clone()].concat());
         assert_eq!(table.list().unwrap().len(), others.len() + mine.len());
-        let tallies = forget(&[DEAD]).unwrap();
+        let tallies = forget(&of(&[DEAD])).unwrap();
         assert_eq!(tallies, [Tally { forgotten: mine.len(), held: 0 }]);
         assert_eq!(table.list().unwrap(), sorted(others.clone()));
         assert_eq!(
-            forget(&[DEAD, Ipv4Addr::new(100, 64, 1, 4)]).unwrap(),
+            forget(&of(&[DEAD, Ipv4Addr::new(100, 64, 1, 4)])).unwrap(),
             [Tally::default(); 2],
             "nothing left to forget"
         );
-        assert_eq!(forget(&[]).unwrap(), [], "no address is no connection, not all of them");
+        assert_eq!(forget(&of(&[])).unwrap(), [], "no address is no connection, not all of them");
         assert_eq!(table.list().unwrap(), sorted(others));
     });
 }
@@ -98,7 +110,7 @@ fn an_entry_that_went_since_it_was_read_is_not_counted() {
         let mut table = fill(&[others.clone(), flows(10_000, 3, DEAD)].concat());
         let mut reader = Reader::open().unwrap();
         let mut deletes = Vec::new();
-        while let Some(more) = reader.next(&[DEAD]).unwrap() {
+        while let Some(more) = reader.next(&of(&[DEAD])).unwrap() {
             deletes.extend(more);
         }
         assert_eq!(deletes.len(), 3);
@@ -124,7 +136,7 @@ fn flush_of_a_large_table() {
             let _table = fill(&[mine, others].concat());
             for (what, address) in [("nothing", Ipv4Addr::new(9, 9, 9, 9)), ("half", DEAD)] {
                 let start = Instant::now();
-                let tallies = forget(&[address]).unwrap();
+                let tallies = forget(&of(&[address])).unwrap();
                 println!("{count} entries, {what} to forget: {:?}, {tallies:?}", start.elapsed());
             }
         });
@@ -139,7 +151,7 @@ fn requests_queue_up_and_nobody_waits() {
         let mut connections = Connections::default();
         let start = Instant::now();
         for last in 0..50 {
-            connections.forget(vec![IpAddr::V4(Ipv4Addr::new(100, 64, 3, last)), IpAddr::V4(DEAD)]);
+            connections.forget(vec![IpAddr::V4(Ipv4Addr::new(100, 64, 3, last)), IpAddr::V4(DEAD)], vec![]);
         }
         let asked = start.elapsed();
         assert!(asked < Duration::from_millis(50), "{asked:?}");

@@ -47,6 +47,8 @@ pub(super) struct Following {
     stage: Stage,
     /// The nameless object that hears hints.
     listener: Option<ObjId>,
+    /// The object whose notifications are delivered. ubusd would take a second subscription to it as a further one.
+    subscribed: Option<ObjId>,
     /// What ubusd refused to deliver, and with which status.
     refused: Vec<(&'static str, UbusStatus)>,
     /// Not before this time.
@@ -77,7 +79,7 @@ impl Reading {
 
 impl Following {
     pub(super) fn new(now: Instant) -> Self {
-        Self { stage: Stage::Away { again: now }, listener: None, refused: vec![], next_read: now }
+        Self { stage: Stage::Away { again: now }, listener: None, subscribed: None, refused: vec![], next_read: now }
     }
 
     /// When something is to be done.
@@ -184,11 +186,18 @@ impl Bus {
                 self.find_netifd(now);
             }
             (Ask::Listen(event), Err(status)) => link.following.refused.push((event, status)),
+            (Ask::Subscribe, Ok(_)) => {
+                if let Stage::Found { netifd, .. } = link.following.stage {
+                    link.following.subscribed = Some(netifd);
+                }
+            }
             (Ask::Subscribe, Err(status)) => link.following.refused.push(("notifications", status)),
             (Ask::FindNetifd, Ok(Answer { object: Some(netifd), .. })) => {
                 let listener = link.following.listener?;
-                let frame = ubus_frame::subscription(listener, netifd, link.next_sequence());
-                self.ask_ubusd(now, Ask::Subscribe, &frame);
+                if link.following.subscribed != Some(netifd) {
+                    let frame = ubus_frame::subscription(listener, netifd, link.next_sequence());
+                    self.ask_ubusd(now, Ask::Subscribe, &frame);
+                }
                 self.read(now, netifd);
             }
             // Success without data: the object is there, but not for this user.
@@ -288,6 +297,7 @@ impl Bus {
     /// netifd's object is gone, with netifd. It is looked for until it is back; what was read last stays true until then.
     pub(super) fn target_vanished(&mut self, now: Instant, target: ObjId) {
         let Some(link) = &mut self.link else { return };
+        link.following.subscribed = link.following.subscribed.filter(|subscribed| *subscribed != target);
         if matches!(link.following.stage, Stage::Found { netifd, .. } if netifd == target) {
             link.calls.forget(Ask::Dump);
             link.calls.forget(Ask::Subscribe);

@@ -36,7 +36,8 @@ impl World {
                 self.read_interfaces_now();
             }
             Action::CloseProber(_) => self.closed += 1,
-            Action::ForgetConnections(addresses) => {
+            Action::ForgetConnections { addresses, inside } => {
+                self.inside = inside;
                 let early = addresses.iter().find(|it| self.first.contains(it));
                 assert_eq!(early, None, "forgotten while a slot of its provider is first");
                 self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));

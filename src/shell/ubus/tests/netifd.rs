@@ -343,3 +343,38 @@ async fn rights_that_come_later_are_used() {
     drop(bus);
     thread.join().unwrap();
 }
+
+/// ubusd takes every subscription as a further one, even of the same object.
+#[tokio::test]
+async fn a_netifd_that_refuses_is_subscribed_to_once() {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut peer = Peer { stream, reader: FrameReader::default() };
+        peer.stream.write_all(&[0, 0, 0, 0, 0, 0, 9, 9, 0, 0, 0, 4]).unwrap();
+        let (mut subscriptions, mut dumps) = (0, 0);
+        while let Some(frame) = peer.try_receive() {
+            subscriptions += u32::from(frame.hdr.ty == MsgType::Subscribe);
+            let dump = frame.hdr.peer == 4711;
+            dumps += u32::from(dump);
+            let (mut data, mut end) = (EnvBuilder::new(), EnvBuilder::new());
+            data.push_u32(UbusAttr::ObjId, 4711);
+            end.push_i32(UbusAttr::Status, if dump { 6 } else { 0 });
+            let reply = |kind, body: EnvBuilder| {
+                Codec::write_frame(&Frame::to_peer(kind, frame.hdr.seq, frame.hdr.peer, body.finish()))
+            };
+            let answer = [reply(MsgType::Data, data), reply(MsgType::Status, end)].concat();
+            if peer.stream.write_all(&answer).is_err() {
+                break;
+            }
+        }
+        (subscriptions, dumps)
+    });
+    let mut bus = Bus::with_timing(&place.socket(), quick());
+    bus.read_interfaces();
+    assert_eq!(readings(&drive_for(&mut bus, Duration::from_millis(1000)).await), 0);
+    drop(bus);
+    let (subscriptions, dumps) = thread.join().unwrap();
+    assert!(subscriptions == 1 && dumps > 3, "{subscriptions} subscriptions for {dumps} readings");
+}
