@@ -43,7 +43,7 @@ fn unreadable(config: &Path) -> impl Iterator<Item = String> {
         (
             "firewall",
             "whether flows are offloaded to hardware and whether the LAN reaches the providers is not known here; \
-             after 'chmod 0644' it is",
+             'chmod 0644' and 'failoverd reload' change that",
         ),
     ];
     unknown.into_iter().filter_map(|(name, unknown)| {
