@@ -7,7 +7,7 @@ mod operator;
 mod tests;
 
 use crate::neighbours::{Firewall, Neighbours, Protocol, Zone, protocol};
-use crate::settings::{Problem, ProviderSettings, Settings, TestKind, UplinkSource};
+use crate::settings::{Problem, ProviderSettings, Settings, TestKind, UplinkSource, did_you_mean};
 use crate::uci::File;
 
 /// Everything to be said about a configuration that is valid: `file` is the parsed text of `settings`, `path` its name.
@@ -24,7 +24,9 @@ pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbo
         let line = section.map_or(1, |section| section.line);
         let label = format!("provider '{}'", provider.name);
         let firewall = neighbours.firewall.as_ref();
-        if let Some(text) = firewall.and_then(|firewall| reachable(provider, firewall, neighbours)) {
+        if let Some(text) = missing(provider, neighbours) {
+            say(line, format!("{label}: {text}"));
+        } else if let Some(text) = firewall.and_then(|firewall| reachable(provider, firewall, neighbours)) {
             say(line, format!("{label}: {text}"));
         }
         // Whoever wrote 'metered 0' knows.
@@ -49,6 +51,16 @@ fn section<'a>(file: &'a File, kind: &str, name: &str) -> Option<&'a crate::uci:
 
 fn section_line(file: &File, kind: &str, name: &str) -> Option<u32> {
     section(file, kind, name).map(|section| section.line)
+}
+
+/// The provider's interface is in no file. It is not refused: another program may make it yet.
+fn missing(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<String> {
+    let (UplinkSource::Interface(name), Some(network)) = (&provider.source, neighbours.network.as_ref()) else {
+        return None;
+    };
+    let names = network.interfaces.iter().map(|interface| interface.name.as_str());
+    let hint = || did_you_mean(name, names);
+    network.find(name).is_none().then(|| format!("there is no interface '{name}' in {}{}", network.path, hint()))
 }
 
 /// Why the LAN's traffic does not get through a provider.

@@ -88,9 +88,24 @@ pub fn section_name(name: &str) -> String {
     if safe.is_empty() { "unnamed".to_owned() } else { safe }
 }
 
+/// `name`, or the first of `name_2`, `name_3`, ... that no section has: neither one of `taken`, nor the settings.
+pub fn free_name(name: &str, taken: &[String]) -> String {
+    let is_free = |name: &String| name != "settings" && !taken.contains(name);
+    let others = (2..).map(|number: u64| format!("{name}_{number}"));
+    std::iter::once(name.to_owned()).chain(others).find(is_free).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_for_each() {
+        let taken = ["a".to_owned(), "a_2".to_owned()];
+        for (name, want) in [("b", "b"), ("a", "a_3"), ("settings", "settings_2")] {
+            assert_eq!(free_name(name, &taken), want);
+        }
+    }
 
     #[test]
     fn the_text_is_a_configuration() {

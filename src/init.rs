@@ -6,7 +6,7 @@
 mod candidate;
 mod words;
 
-use crate::draft::{Draft, Section, section_name};
+use crate::draft::{Draft, Section, free_name, section_name};
 use crate::kernel::{RouteKind, Snapshot};
 use crate::neighbours::Neighbours;
 use crate::netifd::Interface;
@@ -40,7 +40,9 @@ pub fn draft(facts: Facts<'_>) -> Result<Draft, Vec<String>> {
     }
     let mut draft = Draft { decisions: words::decisions(facts, active, &found), left_out, ..Draft::default() };
     for wan in &found {
-        let mut section = Section::new(&unique(&wan.name, &draft.providers));
+        // Two interfaces can differ in characters that UCI names cannot have.
+        let taken: Vec<String> = draft.providers.iter().map(|section| section.name.clone()).collect();
+        let mut section = Section::new(&free_name(&section_name(&wan.name), &taken));
         section.set("interface", &wan.name);
         if wan.medium == Medium::Mobile {
             section.set("metered", "1");
@@ -71,12 +73,4 @@ fn ordered<T, Key: Ord>(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> 
         all.insert(place, item);
     }
     all
-}
-
-/// A section's name that no other has: two interfaces can differ in characters that UCI names cannot have.
-fn unique(name: &str, taken: &[Section]) -> String {
-    let free = |name: &String| taken.iter().all(|section| section.name != *name);
-    let name = section_name(name);
-    let numbered = (2..=MAX_PROVIDERS + 1).map(|number| format!("{name}_{number}"));
-    std::iter::once(name.clone()).chain(numbered).find(free).unwrap_or_default()
 }

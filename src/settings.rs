@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use describe::describe;
 pub use load::{BUILTIN_TEST, Loaded, exercise, parse};
 pub use problem::Problem;
+pub(crate) use problem::did_you_mean;
 
 use crate::kernel::{Metric, RulePriority, TableId};
 

@@ -20,6 +20,8 @@ config interface cable
 config interface alias
  option proto static
  option device @cable
+config interface wwan
+ option proto dhcp
 ";
 
 /// Zone lan, zone wan with `wan` in line 4, and what the row adds.
@@ -46,6 +48,8 @@ fn provider(source: &str) -> String {
 fn a_provider_that_the_lan_cannot_use() {
     let no_zone =
         "failover:1: provider 'a': interface 'cable' is in no zone of firewall: nothing from the LAN gets through it";
+    let no_interface = "failover:1: provider 'a': there is no interface 'other' in network";
+    let mistyped = "failover:1: provider 'a': there is no interface 'cabel' in network (did you mean 'cable'?)";
     let no_masq = "failover:1: provider 'a': its zone 'x' at firewall:11 does not masquerade (option masq '1'): what the LAN sends \
         through it gets no answer";
     let no_forward = "failover:1: provider 'a': nothing is forwarded from zone 'lan' to its zone 'x' at firewall:11: add a config \
@@ -54,7 +58,14 @@ fn a_provider_that_the_lan_cannot_use() {
     let forward = "config forwarding\n option src lan\n option dest x\n";
     for (source, more, want, why) in [
         ("interface wan", String::new(), None, "as shipped"),
-        ("interface other", String::new(), None, "an interface that the network file does not have"),
+        ("interface other", String::new(), Some(no_interface), "an interface that the network file does not have"),
+        ("interface cabel", String::new(), Some(mistyped), "a slip of the finger, not a matter of zones"),
+        (
+            "interface lte_4\n option metered 1",
+            x(" list network lte\n option masq 1\n") + forward,
+            None,
+            "a modem's child",
+        ),
         ("interface cable", String::new(), Some(no_zone), "in no zone"),
         ("interface cable\n option enabled 0", String::new(), None, "a disabled provider"),
         ("interface cable", x(" list network cable\n") + forward, Some(no_masq), "no masq"),

@@ -26,7 +26,8 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 /// An answer that has not come by then never will; the shell's own time limits are shorter.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many different change lists in a second are ordinary work; further ones wait like repeated ones (a rival that undoes each).
-const ORDINARY_ROUNDS: u32 = 10;
+/// netifd's taking one interface down and up again is five or six, and a reload of the network does so with all of them at once.
+const ORDINARY_ROUNDS: u32 = 40;
 /// That second.
 const ROUNDS_WITHIN: Duration = Duration::from_secs(1);
 /// When stopping, what could not be undone in this time is given up: procd kills after 5 s.

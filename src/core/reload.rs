@@ -57,7 +57,7 @@ impl Core {
             self.wait_for_netifd(now);
         }
         out.push(Action::Save(self.state.clone()));
-        out.push(log(LogLevel::Info, None, format!("configuration read: {} providers", self.providers.len())));
+        out.push(log(LogLevel::Info, None, format!("configuration read; providers: {}", self.providers.len())));
         if let Some(snapshot) = self.snapshot.take() {
             self.follow_uplinks(now, &snapshot, out);
             if idle && !self.stopping && self.hold.is_none() {

@@ -2,7 +2,7 @@
 //!
 //! Works on lines, as people's comments and order are to be kept; what comes out is read again and compared with what was meant.
 
-use super::{Draft, option};
+use super::{Draft, free_name, option};
 use crate::settings::{self, Problem, Settings};
 use crate::uci::{self, File, Section, UciValue};
 
@@ -19,7 +19,9 @@ pub struct Merged {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The file has such sections, and they were not to be replaced.
-    #[error("{path}:{line}: there is a {kind} already, '{name}': nothing is changed without --force")]
+    #[error(
+        "{path}:{line}: there is a {kind} already, '{name}': nothing is changed without --force; --dry-run shows what would be written"
+    )]
     Present {
         /// The file.
         path: String,
@@ -31,7 +33,7 @@ pub enum Refusal {
         name: String,
     },
     /// What would come out cannot be used: what stays of the file does not fit.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    #[error("{}\nnothing is changed: mend this first, it stays in the file", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
     /// The file is written in a way that editing by lines would damage.
     #[error(
@@ -50,6 +52,7 @@ pub fn merge(path: &str, existing: &[u8], draft: &Draft, replace: bool) -> Resul
         let name = section.name.clone().unwrap_or_default();
         return Err(Refusal::Present { path: path.to_owned(), line, kind, name });
     }
+    let draft = &renamed(draft, file.sections.iter().filter(|section| !goes(section)));
     let text = edited(existing, &file, draft, goes);
     let loaded = settings::parse(path, &text).map_err(Refusal::Problems)?;
     let wanted = uci::parse(draft.text().as_bytes());
@@ -64,6 +67,20 @@ pub fn merge(path: &str, existing: &[u8], draft: &Draft, replace: bool) -> Resul
         return Err(Refusal::Uneditable(path.to_owned()));
     }
     Ok(Merged { text, settings: loaded.settings })
+}
+
+/// With other names for providers that have one of a section that `stays`: all sections of a file share their names.
+fn renamed<'a>(draft: &Draft, stays: impl Iterator<Item = &'a Section>) -> Draft {
+    let stays = stays.filter_map(|section| section.name.clone());
+    let there: Vec<String> = stays.chain(["settings".to_owned()]).collect();
+    let drafted = draft.providers.iter().chain(&draft.tests).map(|section| section.name.clone());
+    let mut taken: Vec<String> = there.iter().cloned().chain(drafted).collect();
+    let mut draft = draft.clone();
+    for provider in draft.providers.iter_mut().filter(|provider| there.contains(&provider.name)) {
+        provider.name = free_name(&provider.name, &taken);
+        taken.push(provider.name.clone());
+    }
+    draft
 }
 
 type Meaning<'a> = (&'a str, Option<&'a str>, Vec<(&'a str, Vec<&'a str>)>);
@@ -237,9 +254,34 @@ mod tests {
     }
 
     #[test]
+    fn a_section_that_stays_keeps_its_name() {
+        for (interface, existing, want) in [
+            ("settings", "", "config provider 'settings_2'\n\toption interface 'settings'\n"),
+            (
+                "internet",
+                "config test internet\n list target 1.1.1.1\n",
+                "config provider 'internet_2'\n\toption interface 'internet'\n",
+            ),
+        ] {
+            let mut wan = Drafted::new(interface);
+            wan.set("interface", interface);
+            let draft = Draft { providers: vec![wan], ..Draft::default() };
+            let text = merged(existing, &draft, false);
+            assert!(text.as_ref().is_ok_and(|text| text.contains(want)), "{text:?}");
+            let again = merged(&text.clone().unwrap(), &draft, true);
+            assert_eq!(again, text, "once more is the same");
+        }
+    }
+
+    #[test]
     fn refusals_name_the_place() {
         for (existing, draft, replace, want) in [
-            (OLD, draft(), false, "failover:7: there is a provider already, 'old': nothing is changed without --force"),
+            (
+                OLD,
+                draft(),
+                false,
+                "failover:7: there is a provider already, 'old': nothing is changed without --force; --dry-run shows",
+            ),
             (
                 "config test t\n list target 1.1.1.1\n",
                 with_test(),

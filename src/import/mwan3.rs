@@ -48,6 +48,7 @@ pub fn mwan3(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
         }
         lines.push(interface(&mut notes, section, name, &mut usual));
     }
+    let off: Vec<String> = lines.iter().filter(|line| !line.enabled).map(|line| line.name.clone()).collect();
     let listed = |name: &str| members.iter().find(|member| member.interface == name);
     for line in &mut lines {
         match (listed(&line.name), policy) {
@@ -69,6 +70,9 @@ pub fn mwan3(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
         return Err(notes.refuse("no IPv4 interface section: nothing to translate"));
     }
     say(&mut notes, policy, usual);
+    for line in &off {
+        notes.decided(format!("interface '{}' is off, as in mwan3: with enabled '1' it is used.", Short(line)));
+    }
     let sharing = match policy {
         Some(policy) => (policy.line, format!("policy '{}'", Short(name_of(policy)))),
         None => (1, "mwan3".to_owned()),

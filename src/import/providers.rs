@@ -4,7 +4,7 @@
 
 use super::line::Line;
 use super::notes::Notes;
-use crate::draft::{Draft, Section, section_name};
+use crate::draft::{Draft, Section, free_name, section_name};
 use crate::settings::schema::{MAX_PROVIDERS, OptionSpec, SectionKind};
 use crate::uci::Short;
 
@@ -109,17 +109,10 @@ impl Notes<'_> {
 fn names(lines: &[Line]) -> Vec<String> {
     let mut names = Vec::with_capacity(lines.len());
     for line in lines {
-        let name = free(&section_name(&line.name), &names);
+        let name = free_name(&section_name(&line.name), &names);
         names.push(name);
     }
     names
-}
-
-/// `name`, or the first of `name_2`, `name_3`, ... that no other section has.
-pub(super) fn free(name: &str, taken: &[String]) -> String {
-    let is_free = |name: &String| name != "settings" && !taken.contains(name);
-    let others = (2..).map(|number: u64| format!("{name}_{number}"));
-    std::iter::once(name.to_owned()).chain(others).find(is_free).unwrap_or_default()
 }
 
 /// Priorities from 1; none at all where the order of the file says the same. A line without rank comes after the ranked ones.
@@ -191,14 +184,6 @@ mod tests {
             };
             let lines: Vec<Line> = ranks.iter().map(line).collect();
             assert_eq!((priorities(&lines), weights(&lines)), (priorities_wanted, weights_wanted), "{why}");
-        }
-    }
-
-    #[test]
-    fn a_name_for_each() {
-        let taken = ["a".to_owned(), "a_2".to_owned()];
-        for (name, want) in [("b", "b"), ("a", "a_3"), ("settings", "settings_2")] {
-            assert_eq!(free(name, &taken), want);
         }
     }
 }

@@ -5,8 +5,7 @@
 
 use super::line::Line;
 use super::notes::Notes;
-use super::providers::free;
-use crate::draft::Section;
+use crate::draft::{Section, free_name};
 use crate::settings::BUILTIN_TEST;
 use crate::uci::Short;
 
@@ -48,7 +47,7 @@ impl Notes<'_> {
             for (name, targets) in asked {
                 let known = tests.iter().find(|test| test.targets == targets).map(|test| test.name.clone());
                 names.push(known.unwrap_or_else(|| {
-                    let name = free(&name, &taken);
+                    let name = free_name(&name, &taken);
                     taken.push(name.clone());
                     tests.push(Test { name: name.clone(), targets });
                     name

@@ -1,6 +1,7 @@
 //! Which interface is a line to the internet of its own, and what kind of line.
 
 use super::{Facts, ordered};
+use crate::neighbours::network::parents;
 use crate::neighbours::{Configured, Neighbours, Network, Protocol, Zone, protocol};
 use crate::netifd::{DefaultRoute, Interface, Known};
 use crate::uci::Short;
@@ -78,8 +79,9 @@ fn all(facts: Facts<'_>) -> Vec<Candidate> {
     let has = |name: &str| told.interfaces.iter().any(|it| it.name == name);
     let mut all: Vec<Candidate> = Vec::new();
     for interface in &told.interfaces {
-        // A modem's children NAME_4 and NAME_6: what they have counts as the parent's.
-        let child = interface.name.strip_suffix("_4").or_else(|| interface.name.strip_suffix("_6")).is_some_and(has);
+        // What a modem's children NAME_4 and NAME_6 have counts as the parent's. IPv4 carried over IPv6 is a line of its own.
+        let child = parents(&interface.name).next().is_some_and(has);
+        let child = child && Protocol::of(&interface.proto) != Protocol::Dialled;
         let again = all.iter().any(|known| known.name == interface.name);
         if let Some(whole) = told.find(&interface.name).ok().filter(|_| !child && !again) {
             all.push(told_by_netifd(&whole, neighbours));
@@ -101,7 +103,7 @@ fn told_by_netifd(interface: &Interface, neighbours: &Neighbours) -> Candidate {
         wanted_up: interface.autostart,
         lower_device: interface.lower_device.clone(),
         medium: medium(&interface.proto, device.as_deref(), configured),
-        zone: zone(&interface.name, device.as_deref(), neighbours),
+        zone: zone(interface.name.as_str(), configured, device.as_deref(), neighbours),
         proto: interface.proto.clone(),
         device,
         metric: base.as_ref().map_or(0, |base| base.metric),
@@ -122,7 +124,7 @@ fn from_file(configured: &Configured, neighbours: &Neighbours) -> Candidate {
         wanted_up: true,
         lower_device: configured.lower_device.clone(),
         medium: medium(&configured.proto, device.as_deref(), Some(configured)),
-        zone: zone(&configured.name, device.as_deref(), neighbours),
+        zone: zone(&configured.name, Some(configured), device.as_deref(), neighbours),
         proto: configured.proto.clone(),
         device,
         metric: configured.metric,
@@ -144,7 +146,8 @@ fn off(configured: &Configured, network: &Network) -> Option<String> {
 
 fn medium(proto: &str, device: Option<&str>, configured: Option<&Configured>) -> Medium {
     let is = |test: fn(&str) -> bool| device.is_some_and(test);
-    if Protocol::of(proto) == Protocol::Mobile || is(protocol::is_mobile_device) {
+    let of_modem = |proto: &str| Protocol::of(proto) == Protocol::Mobile;
+    if of_modem(proto) || configured.is_some_and(|it| of_modem(&it.proto)) || is(protocol::is_mobile_device) {
         Medium::Mobile
     } else if configured.is_some_and(|it| it.wireless) || is(protocol::is_wireless_device) {
         Medium::Wireless
@@ -154,8 +157,15 @@ fn medium(proto: &str, device: Option<&str>, configured: Option<&Configured>) ->
 }
 
 /// The zone of an interface, one that looks out before others.
-fn zone(name: &str, device: Option<&str>, neighbours: &Neighbours) -> Option<(String, bool)> {
-    let zones = neighbours.firewall.as_ref()?.zones_of(&[name], device);
+fn zone(
+    name: &str,
+    configured: Option<&Configured>,
+    device: Option<&str>,
+    neighbours: &Neighbours,
+) -> Option<(String, bool)> {
+    // A child interface is in the zone of its parent.
+    let names = [name, configured.map_or(name, |configured| &configured.name)];
+    let zones = neighbours.firewall.as_ref()?.zones_of(&names, device);
     let zone: &&Zone = zones.iter().find(|zone| zone.is_outer()).or(zones.first())?;
     Some((zone.name.clone(), zone.is_outer()))
 }
@@ -171,12 +181,15 @@ impl Candidate {
         self.zone.as_ref().is_some_and(|(_, outer)| *outer)
     }
 
-    /// The same device, or the port below a dial-up session of the other.
+    /// The same device, the port below a dial-up session of the other, or what carries IPv4 for it.
     fn shares_with(&self, other: &Self) -> bool {
         let below = |session: &Self, port: &Self| {
             session.proto.starts_with("pppo") && session.lower_device.is_some() && session.lower_device == port.device
         };
-        (self.device.is_some() && self.device == other.device) || below(self, other) || below(other, self)
+        (self.device.is_some() && self.device == other.device)
+            || below(self, other)
+            || below(other, self)
+            || parents(&self.name).any(|parent| parent == other.name)
     }
 
     /// Whether this is a WAN; if it only looks like one, why not.
@@ -184,7 +197,9 @@ impl Candidate {
         let proto = &self.proto;
         let protocol = Protocol::of(proto);
         let routed = self.default_route.is_some();
-        let suspect = routed || self.faces_out();
+        // Two lines and one of them forgotten in the firewall is a common mistake.
+        let forgotten = self.firewall && self.zone.is_none() && (self.gateway || protocol == Protocol::Leased);
+        let suspect = routed || self.faces_out() || forgotten;
         let only_if_suspect = |why: String| Err(Some(why).filter(|_| suspect));
         if self.name == "loopback" || self.device.as_deref() == Some("lo") {
             return Err(None);
@@ -219,6 +234,13 @@ impl Candidate {
             }
             // Without a firewall nothing else tells what an interface is for.
             Protocol::Leased | Protocol::Fixed if self.faces_out() || !self.firewall => {}
+            _ if forgotten => {
+                return only_if_suspect(
+                    "has no default route now and is in no firewall zone: if it is a line to the internet, put it into the zone \
+                     that the others are in"
+                        .to_owned(),
+                );
+            }
             _ => return only_if_suspect(format!("has no default route now, and the protocol {proto} says nothing")),
         }
         if let Some(off) = &self.off {

@@ -59,6 +59,10 @@ fn decision(facts: Facts<'_>, active: Option<&str>, place: usize, wan: &Candidat
     if wan.medium == Medium::Mobile {
         sentence += "; metered, as mobile data usually costs money: while not active it is checked less often";
     }
+    if ["l2tp", "pptp"].contains(&wan.proto.as_str()) {
+        sentence +=
+            "; if it is a VPN, and not the way to the provider, remove it: traffic would leave the VPN when that fails";
+    }
     let device = wan.device.as_ref();
     let in_kernel = facts.default_devices.is_empty() || device.is_none_or(|it| facts.default_devices.contains(it));
     if wan.default_route.is_some() && !in_kernel {

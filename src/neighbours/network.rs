@@ -65,10 +65,10 @@ impl Network {
         Self { path: path.to_owned(), interfaces: sections.filter_map(interface).collect() }
     }
 
-    /// The interface of this name; of a modem's child interface `NAME_4`, which is not in the file, its parent.
+    /// The interface of this name; of a child interface, which is not in the file, its parent (see [`parents`]).
     pub fn find(&self, name: &str) -> Option<&Configured> {
         let by_name = |name: &str| self.interfaces.iter().find(|interface| interface.name == name);
-        by_name(name).or_else(|| by_name(name.strip_suffix("_4")?))
+        std::iter::once(name).chain(parents(name)).find_map(by_name)
     }
 
     /// The device that carries an interface's traffic, where the file tells: a modem's and a WLAN client's it does not.
@@ -98,4 +98,11 @@ impl Network {
         }
         None
     }
+}
+
+/// The interfaces that may have made the one of this name, nearest first: netifd's protocol handlers call theirs NAME_4 and NAME_6 (a
+/// modem's two families, IPv4 carried over IPv6).
+pub fn parents(name: &str) -> impl Iterator<Item = &str> {
+    // The longest chain is a modem's IPv4 over its IPv6, NAME_6_4.
+    std::iter::successors(Some(name), |name| name.strip_suffix("_4").or(name.strip_suffix("_6"))).skip(1).take(2)
 }

@@ -21,7 +21,7 @@ pub enum Protocol {
     Unknown,
 }
 
-/// Names as in the packages of OpenWrt's feeds.
+/// Names as in the packages of OpenWrt's feeds, and GL.iNet's of VPNs.
 const NAMES: &[(&str, Protocol)] = &[
     ("dhcp", Protocol::Leased),
     ("static", Protocol::Fixed),
@@ -47,6 +47,10 @@ const NAMES: &[(&str, Protocol)] = &[
     ("atc", Protocol::Mobile),
     ("wireguard", Protocol::Tunnel),
     ("amneziawg", Protocol::Tunnel),
+    ("wgclient", Protocol::Tunnel),
+    ("wgserver", Protocol::Tunnel),
+    ("ovpnclient", Protocol::Tunnel),
+    ("ovpnserver", Protocol::Tunnel),
     ("openvpn", Protocol::Tunnel),
     ("openconnect", Protocol::Tunnel),
     ("vpnc", Protocol::Tunnel),
@@ -87,7 +91,7 @@ pub fn is_mobile_device(name: &str) -> bool {
 
 /// Whether a device of this name is a modem for mobile data, as the kernel's drivers name it.
 pub fn is_modem(name: &str) -> bool {
-    ["wwan", "rmnet", "mhi_hwip"].iter().any(|prefix| numbered(name, prefix))
+    ["wwan", "rmnet", "rmnet_mhi", "rmnet_data", "mhi_hwip", "qmimux"].iter().any(|prefix| numbered(name, prefix))
 }
 
 /// Whether a device of this name is a WLAN adapter, as OpenWrt and the kernel's drivers name it.
@@ -109,6 +113,8 @@ mod tests {
         for (name, mobile, wireless, why) in [
             ("wwan0", true, false, "a modem"),
             ("usb0", true, false, "a phone"),
+            ("rmnet_mhi0.1", true, false, "a modem on PCIe, by its maker's driver"),
+            ("qmimux0", true, false, "a modem that carries several lines"),
             ("wwan", false, false, "no number: somebody's bridge"),
             ("phy0-sta0", false, true, "OpenWrt 23.05"),
             ("phy0-ap0", false, false, "an access point"),

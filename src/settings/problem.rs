@@ -22,7 +22,7 @@ impl fmt::Display for Problem {
 }
 
 /// ` (did you mean 'X'?)` for the candidate nearest to what was typed, or nothing.
-pub(super) fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(typed, candidates.into_iter()).map(|meant| format!(" (did you mean '{meant}'?)")).unwrap_or_default()
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
             return Err(missing);
         }
         let count = loaded.settings.providers.len();
-        log::info!("failoverd {} starts with {count} providers", env!("CARGO_PKG_VERSION"));
+        log::info!("failoverd {} starts; providers: {count}", env!("CARGO_PKG_VERSION"));
         let places = Places {
             config: options.config.clone(),
             socket: options.socket.clone(),

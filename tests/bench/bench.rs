@@ -4,12 +4,13 @@
 //! exit code is 0 whatever the numbers are, and 1 only if something could not be measured.
 //!
 //! * `subject.rs` is what is measured: the release build in a lab.
-//! * `outage.rs`, `failback.rs`, `unrest.rs`, `cost.rs` measure; `report.rs` prints.
+//! * `outage.rs`, `netifd.rs`, `failback.rs`, `unrest.rs`, `cost.rs` measure; `report.rs` prints.
 // A bench is made of clocks and sleeps; what clippy.toml forbids is forbidden to the library.
 #![allow(clippy::disallowed_methods)]
 
 mod cost;
 mod failback;
+mod netifd;
 mod outage;
 mod report;
 mod subject;
@@ -28,7 +29,7 @@ Usage: cargo bench-lab [--full] [--seed NUMBER] [--binary FILE] [PART...]
   --seed NUMBER  of the random moments, and of all luck in the lab
   --binary FILE  measure this failoverd; without it, it is built in release
 
-Parts: outage foreign failback unrest cost growth start size; without any: all of them.
+Parts: outage foreign netifd failback unrest cost growth start size; without any: all of them.
 ";
 
 /// How much is done.
@@ -43,9 +44,10 @@ struct Effort {
 type Part = (&'static str, fn(&Path, Effort) -> Vec<Row>);
 
 /// In the order of the table. What is sensitive to the machine's load comes alone; what only waits comes together.
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("outage", outage::outages),
     ("foreign", |binary, effort| vec![outage::foreign(binary, effort)]),
+    ("netifd", |binary, effort| vec![netifd::following(binary, effort)]),
     ("failback", failback::failbacks),
     ("unrest", unrest::switches),
     ("cost", cost::running),

@@ -61,6 +61,10 @@ fn the_files_alone_are_enough_for_a_configuration() {
     let again = init(&world, &[]);
     assert_eq!((again.code(), text(&world)), (1, whole.clone()));
     assert!(again.stderr.contains("failover:5: there is a provider already, 'first'"), "{}", again.stderr);
+    let shown = init(&world, &["--dry-run"]);
+    assert_eq!((shown.code(), text(&world)), (0, whole.clone()), "{}", shown.stderr);
+    assert!(shown.stdout.contains("config provider 'second'"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("1. first (dhcp on wan0"), "what is there already hides nothing: {}", shown.stderr);
     assert_eq!((init(&world, &["--force"]).code(), text(&world)), (0, whole));
 }
 
@@ -91,6 +95,14 @@ fn what_cannot_be_done_leaves_the_file_as_it_was() {
     assert!(nothing.code() == 1 && nothing.stderr.contains("no line to the internet was found"), "{}", nothing.stderr);
 
     world.lab.write_file("network", &format!("{LAN}{NETWORK}")).unwrap();
+    world
+        .configure("config failover 'settings'\n\toption pin 'old'\n\nconfig provider 'old'\n\toption device 'wan0'\n");
+    let before = text(&world);
+    let pinned = init(&world, &["--force"]);
+    assert_eq!((pinned.code(), text(&world)), (2, before), "{}", pinned.stderr);
+    assert!(pinned.stderr.contains("failover:2: settings: pin: there is no provider 'old'"), "{}", pinned.stderr);
+    assert!(pinned.stderr.contains("nothing is changed: mend this first"), "{}", pinned.stderr);
+
     world.configure("config failover 'settings'\n\toption interval '0'\n");
     let refused = init(&world, &[]);
     assert!(refused.code() == 2 && refused.stderr.contains("failover:2: settings: interval '0'"), "{}", refused.stderr);
@@ -139,7 +151,7 @@ fn netifd_knows_more_than_the_files() {
         "1. first (dhcp on wan0, gateway 192.168.1.1, firewall zone wan): the default route leads through it now",
         "2. second (dhcp on wan1, firewall zone wan): a wired line; it is not up now",
         "3. later (dhcp on wan2, gateway 192.168.2.1): a wired line; only netifd knows its default route",
-        "provider 'later': interface 'later' is in no zone",
+        "provider 'later': there is no interface 'later' in",
     ] {
         assert!(written.stdout.contains(sentence), "{sentence}: {}", written.stdout);
     }

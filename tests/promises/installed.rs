@@ -8,10 +8,12 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use lab::{Capability, Confined, Finished, Flows, LabConfig, Nat, Process, SpawnOptions};
 use serde_json::Value;
 
+use crate::netifd::Home;
 use crate::world::{SECOND, SOON, World};
 
 /// OpenWrt's /etc/rc.common, as far as a start goes: writes down what procd would be told.
@@ -213,4 +215,69 @@ fn the_package_does_the_main_job_with_the_least_rights() {
     assert!(world.lab.run_dir().join("failover/state.json").is_file(), "the state file is where it may write");
     world.stop(&daemon);
     world.assert_as_before(&before, "after the stop");
+}
+
+/// The router's own files beside ours: a LAN that may reach the internet through every line.
+const NETWORK: &str = "config interface 'lan'\n\toption proto 'static'\n\toption device 'client'\n";
+const FIREWALL: &str = "config zone\n\toption name 'lan'\n\tlist network 'lan'\n\n\
+    config zone\n\toption name 'wan'\n\toption masq '1'\n\tlist network 'wan0'\n\tlist network 'wan1'\n\n\
+    config forwarding\n\toption src 'lan'\n\toption dest 'wan'\n";
+
+/// What the package manager does after unpacking, up to the running daemon.
+fn install(home: &Home, root: &Root) -> Process {
+    let mut network = NETWORK.to_owned();
+    for provider in home.world.lab.providers() {
+        let device = provider.device();
+        network += &format!("\nconfig interface '{device}'\n\toption proto 'dhcp'\n\toption device '{device}'\n");
+    }
+    root.write("etc/config/network", &network);
+    root.write("etc/config/firewall", FIREWALL);
+    root.run(&home.world, &["/bin/sh", "/etc/uci-defaults/99_failover"]);
+    root.run(&home.world, &["/etc/init.d/failover", "start"]);
+    let command = root.instance("command").expect("a command for procd");
+    root.spawn(&home.world, &command.split(' ').collect::<Vec<_>>(), None)
+}
+
+#[test]
+fn installing_takes_no_further_step_and_moves_no_traffic() {
+    let home = Home::alone(LabConfig { providers: 2, nat: Nat::Masquerade, ..LabConfig::default() });
+    let world = &home.world;
+    let root = Root::new(world, 0);
+    let stream = world.lab.client().stream(SECOND / 50, Flows::Fresh).unwrap();
+    stream.wait_until_via(0, SOON).unwrap();
+    let (before, start) = (world.view(), Instant::now());
+
+    let daemon = install(&home, &root);
+    for number in [0, 1] {
+        world.wait_state(number, "online");
+    }
+    world.wait_slots(&[(2, 0), (3, 1)]);
+    let written = root.read("etc/config/failover");
+    let place = |name: &str| written.find(&format!("config provider '{name}'\n\toption interface '{name}'\n"));
+    assert!(place("wan0").is_some() && place("wan0") < place("wan1"), "{written}");
+    assert_eq!(world.status()["warnings"], Value::Null, "the firewall is as it should be");
+    world.stop(&daemon);
+
+    let until = Instant::now();
+    let timeline = stream.stop(SECOND);
+    assert_eq!(timeline.lost_between(start, until), 0);
+    let through: Vec<u8> = timeline.providers_between(start, until).iter().map(|(provider, _)| *provider).collect();
+    assert_eq!(through, [0], "all through the line that carried it before");
+    world.assert_as_before(&before, "nothing is left of it");
+}
+
+#[test]
+fn installing_on_a_router_with_one_line_only_watches_it() {
+    let home = Home::new(LabConfig { providers: 1, ..LabConfig::default() });
+    let world = &home.world;
+    let root = Root::new(world, 0);
+    let (before, defaults) = (world.view(), world.defaults());
+    let daemon = install(&home, &root);
+    world.wait_state(0, "online");
+    assert_eq!(world.defaults(), defaults, "its default route is left alone");
+    world.provider(0).silent(true);
+    world.wait_state(0, "offline");
+    assert_eq!(world.defaults(), defaults);
+    world.stop(&daemon);
+    world.assert_as_before(&before, "nothing is left of it");
 }

@@ -15,6 +15,7 @@ mod installed;
 mod intruders;
 mod killed;
 mod lines;
+mod netifd;
 mod never_without;
 mod others;
 mod put_back;

@@ -65,6 +65,29 @@ fn an_interface_that_nobody_has_heard_of() {
     assert_eq!(world.state_of("b"), "online");
 }
 
+/// That is much at once, but nobody's quarrel with us.
+#[test]
+fn a_reload_of_the_whole_network_is_followed_at_once() {
+    let mut world = healthy();
+    for index in [0, 1, 2, 0, 1, 2] {
+        let (name, place) = (format!("wan{index}"), usize::try_from(index).unwrap());
+        let whole = world.netifd.interfaces[place].clone();
+        world.disturb(|kernel| kernel.remove_address(&name, config::address(index)));
+        world.netifd_says(|it| it[place] = down(&whole));
+        world.pass(ms(50));
+        assert!(!slots(&world).iter().any(|slot| slot.starts_with(&name)), "{:?}", slots(&world));
+        world.disturb(|kernel| {
+            kernel.add_address(&name, config::address(index), 24);
+            let route = kernel.default_route(&name, Some(config::gateway(index)), 0, PROTOCOL_STATIC);
+            kernel.add_route(route, How::Replace).unwrap();
+        });
+        world.netifd_says(|it| it[place] = whole);
+        world.pass(ms(50));
+        assert_eq!(slots(&world).len(), 3, "{index}: {:?}", slots(&world));
+        assert!(world.kernel.defaults().take(3).all(|it| it.is_ours()), "{index}: netifd's is out of the way");
+    }
+}
+
 #[test]
 fn another_gateway_keeps_the_verdict() {
     let mut world = healthy();

@@ -76,7 +76,7 @@ fn write(options: &InitOptions, draft: &Draft) -> Exit {
             return Exit::NotFine;
         }
     };
-    let Merged { text, settings } = match draft::merge(&path, &existing, draft, options.force) {
+    let Merged { text, settings } = match draft::merge(&path, &existing, draft, options.force || options.dry_run) {
         Ok(merged) => merged,
         Err(refusal) => {
             complain_raw(&refusal.to_string());

@@ -31,13 +31,23 @@ pub struct LabConfig {
     pub rp_filter: u8,
     /// Default routes that are there from the start.
     pub initial_defaults: Vec<InitialDefault>,
+    /// Names of the router's devices on the lines, in place of `wan0`, `wan1`...
+    pub devices: &'static [&'static str],
     /// Seed of all randomness.
     pub seed: u64,
 }
 
 impl Default for LabConfig {
     fn default() -> LabConfig {
-        LabConfig { providers: 2, identical: true, nat: Nat::None, rp_filter: 0, initial_defaults: Vec::new(), seed: 1 }
+        LabConfig {
+            providers: 2,
+            identical: true,
+            nat: Nat::None,
+            rp_filter: 0,
+            initial_defaults: Vec::new(),
+            devices: &[],
+            seed: 1,
+        }
     }
 }
 
@@ -89,7 +99,15 @@ impl Lab {
             let handles = (router.namespace.clone(), router.netlink.clone());
             let seed = config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(number));
             let translated = config.nat != Nat::None;
-            providers.push(Provider::new(number, addresses(number, config.identical), handles, seed, translated)?);
+            let named = config.devices.get(usize::from(number)).map(|&name| name.to_owned());
+            let device = named.unwrap_or_else(|| format!("wan{number}"));
+            providers.push(Provider::new(
+                (number, device),
+                addresses(number, config.identical),
+                handles,
+                seed,
+                translated,
+            )?);
         }
         let client = Client::new(&router)?;
         let spawner = Spawner::start(&router.namespace, directory.path())?;

@@ -15,7 +15,7 @@
 //! * `client.rs` and `stream.rs` send traffic, `timeline.rs` says what became of it; `watcher.rs` looks for moments
 //!   without a default route.
 //! * `process.rs` runs programs in the router, `broker.rs` is its ubus; `netifd.rs` and `hotplug.rs` stand in for OpenWrt's programs on it
-//!   (`ubus_object.rs`).
+//!   (`ubus_object.rs`); `netifd_kernel.rs` does to the kernel what netifd does.
 //! * `enter.rs` makes it work for ordinary users, `cleanup.rs` removes the directory on Ctrl-C.
 //!
 //! ```no_run
@@ -47,6 +47,7 @@ mod line;
 mod message;
 mod namespace;
 mod netifd;
+mod netifd_kernel;
 mod netlink;
 mod packet;
 mod process;

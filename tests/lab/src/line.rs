@@ -27,6 +27,8 @@ pub struct Conditions {
     pub full_queue: Option<FullQueue>,
     /// The provider answers ARP for every address and echo requests to all of them: a modem that hides a missing route.
     pub answers_for_everybody: bool,
+    /// The gateway's address, where it is no longer the one it was built with.
+    pub gateway: Option<Ipv4Addr>,
 }
 
 impl Default for Conditions {
@@ -41,6 +43,7 @@ impl Default for Conditions {
             dead_targets: BTreeSet::new(),
             full_queue: None,
             answers_for_everybody: false,
+            gateway: None,
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Netifd {
 #[derive(Default)]
 struct State {
     dump: Map<String, Value>,
+    /// The dump that the kernel is as.
+    applied: Value,
     manner: Manner,
     dumps: u64,
 }
@@ -90,6 +92,18 @@ impl Netifd {
         if let Value::Object(dump) = dump {
             self.state().dump = dump;
         }
+    }
+
+    /// Notes that the kernel is now as `dump`, which is shown from now on; what it was as before.
+    pub(crate) fn applied(&self, dump: Value) -> Value {
+        self.set(dump.clone());
+        std::mem::replace(&mut self.state().applied, dump)
+    }
+
+    /// What `dump` answers now.
+    #[must_use]
+    pub fn shown(&self) -> Map<String, Value> {
+        self.state().dump.clone()
     }
 
     /// How `dump` is answered from now on.
@@ -159,15 +173,18 @@ impl Netifd {
 }
 
 impl Step {
-    /// The steps of a recording: JSON, one a line; empty lines do not count.
+    /// The steps of a recording: JSON, one a line; empty lines do not count. `name` is for errors.
+    pub fn all(name: &str, recording: &str) -> Result<Vec<Step>> {
+        let lines = recording.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let place = |number: usize| format!("read {name}, line {}", number + 1);
+        lines.map(|(number, line)| Step::parse(line).map_err(|cause| LabError::new(place(number), cause))).collect()
+    }
+
+    /// The same of a file.
     pub fn read(recording: &Path) -> Result<Vec<Step>> {
-        let operation = || format!("read {}", recording.display());
-        let text = std::fs::read_to_string(recording).during(operation())?;
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        let steps = lines.map(|(number, line)| {
-            Step::parse(line).map_err(|cause| LabError::new(format!("{}, line {}", operation(), number + 1), cause))
-        });
-        steps.collect()
+        let name = recording.display().to_string();
+        let text = std::fs::read_to_string(recording).during(format!("read {name}"))?;
+        Step::all(&name, &text)
     }
 
     fn parse(line: &str) -> std::result::Result<Step, String> {

@@ -173,6 +173,17 @@ impl Netlink {
 
     /// Adds or removes an address.
     pub(crate) fn address(&mut self, device: &str, address: Ipv4Addr, prefix: u8, add: bool) -> Result<()> {
+        self.address_to(device, address, (address, prefix), add)
+    }
+
+    /// Adds or removes an address with a peer, as point-to-point devices have it; its own address: none.
+    pub(crate) fn address_to(
+        &mut self,
+        device: &str,
+        address: Ipv4Addr,
+        (peer, prefix): (Ipv4Addr, u8),
+        add: bool,
+    ) -> Result<()> {
         let index = self.require_index(device)?;
         let (kind, flags) =
             if add { (libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL) } else { (libc::RTM_DELADDR, 0) };
@@ -182,8 +193,8 @@ impl Netlink {
         let mut request = Request::new(kind, flags | libc::NLM_F_ACK)
             .raw(&header)
             .attribute(libc::IFA_LOCAL, &address.octets())
-            .attribute(libc::IFA_ADDRESS, &address.octets());
-        if add {
+            .attribute(libc::IFA_ADDRESS, &peer.octets());
+        if add && peer == address {
             request = request.attribute(libc::IFA_BROADCAST, &broadcast.octets());
         }
         let verb = if add { "add" } else { "remove" };

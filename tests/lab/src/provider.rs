@@ -46,7 +46,7 @@ const FAR_DEVICE: &str = "line0";
 
 impl Provider {
     pub(crate) fn new(
-        number: u8,
+        (number, device): (u8, String),
         addresses: Addresses,
         router: (Namespace, Arc<Mutex<Netlink>>),
         seed: u64,
@@ -57,7 +57,7 @@ impl Provider {
         let (router_namespace, router_netlink) = router;
         let provider = Provider {
             number,
-            device: format!("wan{number}"),
+            device,
             addresses,
             namespace,
             own_netlink,
@@ -118,9 +118,9 @@ impl Provider {
         self.line.conditions().clone()
     }
 
-    /// Makes the line perfect again. Carrier, device and address are not touched.
+    /// Makes the line perfect again. Carrier, device and addresses are not touched.
     pub fn heal(&self) {
-        self.change(|conditions| *conditions = Conditions::default());
+        self.change(|conditions| *conditions = Conditions { gateway: conditions.gateway, ..Conditions::default() });
     }
 
     /// Cuts everything, ARP too, or mends it; the carrier stays.

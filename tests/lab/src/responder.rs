@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use crate::error::{During, Result};
-use crate::line::{Answers, Cut, EchoRequest, Line};
+use crate::line::{Answers, Conditions, Cut, EchoRequest, Line};
 use crate::packet::{self, Incoming, Mac};
 use crate::sys;
 use crate::{OTHER_SENDER, STREAM_PORT, STREAM_SERVER, TARGETS};
@@ -128,13 +128,13 @@ impl Worker {
         match packet::parse(frame) {
             Incoming::ArpRequest { sender_mac, sender, target } => {
                 self.line.seen().note_arp(target, now);
-                let (cut, everybody) = {
+                let (cut, everybody, gateway) = {
                     let conditions = self.line.conditions();
-                    (conditions.cut, conditions.answers_for_everybody)
+                    (conditions.cut, conditions.answers_for_everybody, self.gateway(&conditions))
                 };
-                let asked = target == self.identity.gateway || (everybody && target != sender);
+                let asked = target == gateway || (everybody && target != sender);
                 if asked && cut != Cut::Everything {
-                    let mac = if target == self.identity.gateway { self.identity.mac } else { self.neighbour_mac() };
+                    let mac = if target == gateway { self.identity.mac } else { self.neighbour_mac() };
                     self.send(&packet::arp_reply(mac, target, sender_mac, sender));
                 }
             }
@@ -160,6 +160,10 @@ impl Worker {
         }
     }
 
+    fn gateway(&self, conditions: &Conditions) -> Ipv4Addr {
+        conditions.gateway.unwrap_or(self.identity.gateway)
+    }
+
     /// Whom the modem that answers for everybody says to be, so that what is meant for the gateway can be told apart.
     fn neighbour_mac(&self) -> Mac {
         let [first, rest @ .., last] = self.identity.mac;
@@ -180,7 +184,7 @@ impl Worker {
         let macs = (self.identity.mac, to);
         let mut reply = packet::echo_reply(message);
         // The modem itself answers what the router took for a neighbour, also when the internet behind it is cut.
-        if target == self.identity.gateway || (to_neighbour && conditions.answers_for_everybody) {
+        if target == self.gateway(&conditions) || (to_neighbour && conditions.answers_for_everybody) {
             if conditions.cut != Cut::Everything {
                 self.post(now, packet::icmp(macs, target, source, &reply), false);
             }
