@@ -29,10 +29,28 @@ pub(crate) fn load(path: &Path) -> Result<Configuration, Vec<String>> {
     }
 }
 
-/// What the files beside `path` make doubtful about its text.
+/// What the files beside `path` make doubtful about its text, and what stays unknown because they cannot be read.
 pub(crate) fn advise(path: &Path, text: &[u8], settings: &Settings) -> Vec<String> {
     let name = path.display().to_string();
-    advice(&name, &uci::parse(text), settings, &neighbours(path)).iter().map(ToString::to_string).collect()
+    let found = advice(&name, &uci::parse(text), settings, &neighbours(path));
+    found.iter().map(ToString::to_string).chain(unreadable(path)).collect()
+}
+
+/// In its jail the daemon is not root. Of `wireless` nothing is said: its keys are closed with good reason, and little depends on it.
+fn unreadable(config: &Path) -> impl Iterator<Item = String> {
+    let unknown = [
+        ("network", "which providers are mobile lines is not known here; 'failoverd validate', as root, tells"),
+        (
+            "firewall",
+            "whether flows are offloaded to hardware and whether the LAN reaches the providers is not known here; \
+             'chmod 0644' and 'failoverd reload' change that",
+        ),
+    ];
+    unknown.into_iter().filter_map(|(name, unknown)| {
+        let path = config.with_file_name(name);
+        let error = std::fs::read(&path).err().filter(|error| error.kind() != std::io::ErrorKind::NotFound)?;
+        Some(format!("{}: cannot be read: {error}: {unknown}", path.display()))
+    })
 }
 
 /// The configuration files beside ours, as far as they can be read.
@@ -48,10 +66,36 @@ pub(crate) fn neighbours(config: &Path) -> Neighbours {
     Neighbours::parse(borrowed(&network), borrowed(&wireless), borrowed(&firewall))
 }
 
-/// Whether the firewall configuration beside ours forwards flows in hardware, past the kernel's counters.
+/// Whether the firewall configuration beside ours forwards flows in hardware, past the kernel's counters. Hardly any does: where it
+/// cannot be read, the answer is no, and `advise` has said so.
 pub(crate) fn hardware_offload(config: &Path) -> bool {
     let Ok(text) = std::fs::read(config.with_file_name("firewall")) else { return false };
     let file = uci::parse(&text);
     let mut defaults = file.sections.iter().filter(|section| section.kind == "defaults");
     defaults.any(|section| section.flag("flow_offloading_hw") == Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::testing::Directory;
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let directory = Directory::new();
+        let config = directory.path().join("failover");
+        std::fs::write(&config, "config provider a\n option interface wan\n").unwrap();
+        let advice = || load(&config).map_err(|problems| problems.join("\n")).unwrap().advice;
+        assert_eq!(advice(), [""; 0], "not there: a system without them");
+        for (name, want) in [("firewall", "offloaded to hardware"), ("network", "mobile lines"), ("wireless", "")] {
+            // Root may read every file, but no directory.
+            let path = directory.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            let said = advice();
+            let begin = format!("{}: cannot be read: ", path.display());
+            let told = said.iter().any(|sentence| sentence.starts_with(&begin) && sentence.contains(want));
+            assert_eq!((told, said.len()), (!want.is_empty(), usize::from(!want.is_empty())), "{said:?}");
+            std::fs::remove_dir(&path).unwrap();
+        }
+    }
 }

@@ -150,8 +150,14 @@ impl Runner {
         Self { directory: directory.to_owned(), patience: PATIENCE, shared: Arc::default() }
     }
 
-    /// Has the scripts run with these variables, after those of the events before. Returns at once.
+    /// Has the scripts run with these variables, after those of the events before. Returns at once. In procd's jail there are no scripts
+    /// and no shell; that they miss an event is at least told.
     pub(crate) fn run(&self, environment: Environment) {
+        if !Path::new(SHELL[0]).exists() {
+            let told: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            log::warn!("nobody told the scripts in {}: {}", self.directory.display(), told.join(", "));
+            return;
+        }
         let mut waiting = lock(&self.shared);
         if waiting.events.len() == MAX_WAITING {
             waiting.events.pop_front();

@@ -2,9 +2,10 @@
 //!
 //! The crate `syslog` would block when logd does not read, never come back after it was restarted, and put a time before each line, for
 //! which it reads the wall clock and links a calendar. logd notes the time itself. So both the line and the writer are ours: it never
-//! waits, opens its socket again, and counts what it had to throw away.
+//! waits, opens its socket again, and counts what it had to throw away. In procd's jail a restarted logd cannot be found again, as the
+//! socket there stays the old one: then stderr leads to the log, through procd.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -53,11 +54,16 @@ impl Log for StderrLog {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             // A closed stderr is no reason to stop routing.
-            let _ = writeln!(io::stderr(), "{}: {}", word(record.level()), record.args());
+            let _ = write_line(&mut io::stderr(), record);
         }
     }
 
     fn flush(&self) {}
+}
+
+fn write_line(to: &mut dyn io::Write, record: &Record<'_>) -> io::Result<()> {
+    // In one piece: threads have something to say at the same time.
+    to.write_all(format!("{}: {}\n", word(record.level()), record.args()).as_bytes())
 }
 
 /// The libraries' own remarks are for their authors, unless something is broken.
@@ -83,7 +89,12 @@ struct SystemLog {
 
 impl SystemLog {
     fn new(path: PathBuf) -> Self {
-        Self { process: std::process::id(), writer: Mutex::new(Writer { path, socket: None, lost: 0 }) }
+        Self::with_detour(path, Box::new(io::stderr()))
+    }
+
+    fn with_detour(path: PathBuf, detour: Box<dyn io::Write + Send>) -> Self {
+        let writer = Writer { path, socket: None, detour, lost: 0 };
+        Self { process: std::process::id(), writer: Mutex::new(writer) }
     }
 
     /// A line as RFC 3164 has it, without time and host name. Where the 16th character is a blank, logd (ubox, `log/syslog.c`) takes the
@@ -114,9 +125,13 @@ impl Log for SystemLog {
             let lost = writer.lost;
             let lines = if lost == 1 { "line was" } else { "lines were" };
             let note = format_args!("{lost} {lines} lost: the system log did not take them");
-            writer.lost = if writer.send(&self.line(Level::Warn, &note)) { 0 } else { lost };
+            writer.lost = if writer.send(&self.line(Level::Warn, &note)).is_ok() { 0 } else { lost };
         }
-        if !writer.send(&line) {
+        let sent = writer.send(&line).or_else(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => write_line(&mut writer.detour, record),
+            _ => Err(error),
+        });
+        if sent.is_err() {
             writer.lost = writer.lost.saturating_add(1);
         }
     }
@@ -128,21 +143,24 @@ impl Log for SystemLog {
 struct Writer {
     path: PathBuf,
     socket: Option<UnixDatagram>,
+    detour: Box<dyn io::Write + Send>,
     lost: u32,
 }
 
 impl Writer {
-    /// Whether the system log has taken the line. When it was restarted, the old socket leads nowhere: then once more by a new one.
-    fn send(&mut self, line: &[u8]) -> bool {
+    /// Sends a line. When the system log was restarted, the old socket leads nowhere: then once more by a new one.
+    fn send(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(socket) = &self.socket {
             match socket.send(line) {
-                Ok(_) => return true,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
                 Err(_) => self.socket = None,
             }
         }
-        self.socket = self.connect().ok();
-        self.socket.as_ref().is_some_and(|socket| socket.send(line).is_ok())
+        let socket = self.connect()?;
+        socket.send(line)?;
+        self.socket = Some(socket);
+        Ok(())
     }
 
     fn connect(&self) -> io::Result<UnixDatagram> {
@@ -199,7 +217,7 @@ mod tests {
     #[test]
     fn logd_takes_nothing_of_a_line_for_a_time() {
         for process in [1, 99, 123, 4321, 32768, 4_194_304] {
-            let system = SystemLog { process, writer: Mutex::new(Writer { path: "".into(), socket: None, lost: 0 }) };
+            let system = SystemLog { process, ..SystemLog::new("".into()) };
             let line = String::from_utf8(system.line(Level::Error, &"a b c d e f")).unwrap();
             let (priority, text) = line.split_once('>').unwrap();
             assert_eq!(priority, "<27");
@@ -240,6 +258,41 @@ mod tests {
         let logd = UnixDatagram::bind(&path).unwrap();
         log(&system, "second");
         assert_eq!(lines(&logd), ["second"], "not one line is lost by a restart");
+    }
+
+    /// What was written, for a test that has given the writer away.
+    #[derive(Clone, Default)]
+    struct Written(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// In procd's jail /dev/log is mounted as a file: it stays the socket of the logd that was there at the start.
+    #[test]
+    fn a_log_that_is_gone_for_good_costs_nothing() {
+        let directory = crate::shell::testing::Directory::new();
+        let path = directory.path().join("log");
+        let written = Written::default();
+        let system = SystemLog::with_detour(path.clone(), Box::new(written.clone()));
+        let logd = UnixDatagram::bind(&path).unwrap();
+        log(&system, "first");
+        assert_eq!(lines(&logd), ["first"]);
+        drop(logd);
+        log(&system, "second");
+        log(&system, "third");
+        assert_eq!(String::from_utf8_lossy(&written.0.lock().unwrap()), "info: second\ninfo: third\n");
+        std::fs::remove_file(&path).unwrap();
+        let logd = UnixDatagram::bind(&path).unwrap();
+        log(&system, "fourth");
+        assert_eq!(lines(&logd), ["fourth"], "nothing was lost");
     }
 
     #[test]

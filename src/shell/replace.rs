@@ -17,10 +17,10 @@ pub(crate) fn replace(
 ) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     let temporary = path.with_file_name(format!(".{}.new", name.to_string_lossy()));
-    // Root writes into the directory of an unprivileged daemon: never to where a link in it leads.
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode).custom_flags(libc::O_NOFOLLOW);
-    let mut file = options.open(&temporary)?;
+    // Root writes into the directory of an unprivileged daemon: what lies there, left by another user or put there to lead astray, is
+    // never written to.
+    let _ = fs::remove_file(&temporary);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     let written = file
         .write_all(bytes)
         .and_then(|()| file.set_permissions(Permissions::from_mode(mode)))

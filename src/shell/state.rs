@@ -4,7 +4,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use failoverd::event::State;
@@ -57,7 +57,9 @@ pub(crate) fn save(path: &Path, state: &State) -> Result<(), Error> {
 
 fn read(path: &Path) -> io::Result<State> {
     let mut text = String::new();
-    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    // Root reads in the directory of an unprivileged daemon too, and waits for no other end of a pipe.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    file.take(LONGEST).read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
 }
 
@@ -152,8 +154,24 @@ mod tests {
         let path = directory.path().join("state.json");
         let victim = directory.path().join("victim");
         fs::write(&victim, "as it was").unwrap();
-        std::os::unix::fs::symlink(&victim, directory.path().join(".state.json.new")).unwrap();
-        save(&path, &state()).unwrap_err();
+        let temporary = directory.path().join(".state.json.new");
+        std::os::unix::fs::symlink(&victim, &temporary).unwrap();
+        save(&path, &state()).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+        assert!(matches!(load(&path), (found, None) if found == state()), "and hinders nothing");
+        fs::hard_link(&victim, &temporary).unwrap();
+        save(&path, &state()).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_state_keeps_nobody_waiting() {
+        let directory = Directory::new();
+        let path = directory.path().join("state.json");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let (found, error) = load(&path);
+        assert_eq!(found, State::default());
+        assert!(error.is_some());
     }
 }

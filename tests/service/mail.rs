@@ -18,6 +18,7 @@ struct Router {
 const MSMTP: &str = r#"
 mkdir ROOT/running || echo "two at a time" >> ROOT/wrong
 echo "$*" >> ROOT/tries
+env > ROOT/environment
 cat > ROOT/stdin
 while [ -e ROOT/hanging ]; do sleep 0.05; done
 rmdir ROOT/running
@@ -119,6 +120,20 @@ fn as_installed_nobody_gets_mail() {
     router.event(&[("ACTION", "offline"), ("MAIL_TO", "thief@example.org")]);
     assert!(!router.root.path("/var/run/failover-mail").exists(), "nothing was begun");
     assert_eq!(router.root.read("/log"), "");
+}
+
+/// The daemon's user may have procd run the scripts with variables of its choice: one names a file with commands that msmtp runs.
+#[test]
+fn nothing_in_the_environment_leads_root_astray() {
+    let router = Router::new(SETTINGS, &[]);
+    router.event(&[("ACTION", "test"), ("HOME", "/var/run/failover"), ("XDG_CONFIG_HOME", "/var/run/failover")]);
+    router.settled(1);
+    let environment = router.root.read("/environment");
+    let mut names: Vec<&str> = environment.lines().filter_map(|line| line.split('=').next()).collect();
+    names.sort_unstable();
+    // The shell sets its own two.
+    assert!(names.iter().all(|name| ["HOME", "PATH", "PWD", "SHLVL", "OLDPWD", "_"].contains(name)), "{environment}");
+    assert!(environment.contains("HOME=/root\n"), "{environment}");
 }
 
 #[test]
@@ -308,10 +323,13 @@ fn the_owners_commands_get_the_event_and_disturb_nobody() {
         }
         let mut command = root.shell(&["-c", &format!(". {}; echo behind", script.display())]);
         command.envs([("ACTION", "switch"), ("FROM", "a b"), ("TO", "c"), ("REASON", "$(x) 'y")]);
+        command.envs([("HOME", "/var/run/failover"), ("UCI_CONFIG_DIR", "/var/run/failover")]);
         String::from_utf8(run(&mut command).stdout).unwrap()
     };
     assert_eq!(shell(Some("echo \"$ACTION/$FROM/$TO/$REASON/$PROVIDER\" > OUT; exit 3")), "behind\n");
     assert_eq!(root.read("/out"), "switch/a b/c/$(x) 'y/\n");
+    assert_eq!(shell(Some("echo \"$HOME/$UCI_CONFIG_DIR\" > OUT")), "behind\n");
+    assert_eq!(root.read("/out"), "/root/\n", "nothing but the event comes from whoever asked for it");
     assert_eq!(shell(None), "behind\n");
     let shipped = fs::read_to_string(source("/etc/failover.user")).unwrap();
     assert_eq!(shell(Some(&shipped)), "behind\n");

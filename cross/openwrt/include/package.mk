@@ -2,6 +2,12 @@
 #   make install ROOT=DIRECTORY PKG_INSTALL_DIR=DIRECTORY    the files; the program is PKG_INSTALL_DIR/bin/failoverd
 #   make control CONTROL=DIRECTORY ARCHITECTURE= INSTALLED_SIZE= SOURCE_DATE_EPOCH=    control, conffiles, and the scripts
 
+comma:=,
+empty:=
+space:=$(empty) $(empty)
+# '+NAME' in DEPENDS is what the build system has to build first.
+depends=$(subst $(space),$(comma)$(space),$(strip $(patsubst +%,%,$(DEPENDS))))
+
 define BuildPackage
   $(eval $(Package/$(1)))
 
@@ -12,7 +18,7 @@ control:
 	printf '%s\n' \
 	    'Package: $(PKG_NAME)' \
 	    'Version: $(PKG_VERSION)-r$(PKG_RELEASE)' \
-	    $(if $(strip $(DEPENDS)),'Depends: $(strip $(DEPENDS))') \
+	    'Depends: $(depends)' \
 	    'Source: openwrt/$(PKG_NAME)' \
 	    'SourceName: $(PKG_NAME)' \
 	    'License: $(PKG_LICENSE)' \
