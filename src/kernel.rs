@@ -16,6 +16,8 @@ pub const SCOPE_UNIVERSE: u8 = 0;
 pub const SCOPE_LINK: u8 = 253;
 /// `RTPROT_BOOT` of linux/rtnetlink.h: what `ip route add` writes when a person types it.
 pub const PROTOCOL_BOOT: u8 = 3;
+/// `RTPROT_STATIC` of linux/rtnetlink.h: what netifd writes.
+pub const PROTOCOL_STATIC: u8 = 4;
 
 /// A device's index (`ifi_index`); a device that is made anew gets a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -60,6 +60,8 @@ pub struct Member<'a> {
     pub device: Option<IfIndex>,
     /// Its uplink, if it is complete.
     pub uplink: Option<&'a Uplink>,
+    /// Whether netifd manages its device.
+    pub interface: bool,
     /// Whether packets from its address are to leave through it.
     pub source_rule: bool,
     /// Whether it is reliable: only then its DNS servers are reached through it.
@@ -118,7 +120,9 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
         for route in snapshot.routes.iter().filter(|route| takeover::is_foreign(route)) {
             let member = wanted.members.iter().find(|member| route.device.is_some() && member.device == route.device);
             match member {
-                Some(member) if taken && takeover::is_in_the_way(route, wanted.start_metric, last) => {
+                Some(member)
+                    if taken && takeover::is_in_the_way(route, wanted.start_metric, last, member.interface) =>
+                {
                     in_the_way.push((member.id, route))
                 }
                 _ if route.metric < first => plan.overridden_by.push(route.clone()),

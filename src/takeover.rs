@@ -4,7 +4,9 @@
 //! state file only adds the order in which routes of equal metric were moved.
 
 use crate::event::{MovedRoute, ProviderId, State};
-use crate::kernel::{Metric, NextHops, PROTOCOL_BOOT, Route, RouteChange, RouteKind, Snapshot, TableId};
+use crate::kernel::{
+    Metric, NextHops, PROTOCOL_BOOT, PROTOCOL_STATIC, Route, RouteChange, RouteKind, Snapshot, TableId,
+};
 use crate::provider::MAX_ID;
 
 const BASE: u32 = 1_000_000_000;
@@ -28,13 +30,15 @@ pub fn is_foreign(route: &Route) -> bool {
 }
 
 /// Whether a foreign default route is to be moved, given where slots may `start` and the metric of our last one. Not one that was
-/// moved already, and not one that is somebody's deliberate override by hand: typed with a metric that no slot can have.
-pub fn is_in_the_way(route: &Route, start: Metric, last: Metric) -> bool {
+/// moved already, and not one that is somebody's deliberate override by hand: typed with a metric that no slot can have. On the device of
+/// an `interface` netifd's own is, whatever its metric.
+pub fn is_in_the_way(route: &Route, start: Metric, last: Metric, interface: bool) -> bool {
     let by_hand = route.protocol == PROTOCOL_BOOT && route.metric.0 > 0 && route.metric < start;
+    let netifds = interface && route.protocol == PROTOCOL_STATIC && route.metric.0 < PER_PROVIDER;
     is_foreign(route)
         && route.kind == RouteKind::Unicast
         && route.next_hops == NextHops::Single
-        && route.metric <= last
+        && (route.metric <= last || netifds)
         && original_metric(route.metric).is_none()
         && !by_hand
 }

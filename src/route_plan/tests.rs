@@ -28,7 +28,15 @@ pub(super) fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
     let member = |(n, uplink): (usize, &'_ Uplink)| (ProviderId(u8::try_from(n).unwrap() + 1), uplink.device);
     let members = uplinks.iter().enumerate().map(|(n, uplink)| {
         let (id, device) = member((n, uplink));
-        Member { id, device: Some(device), uplink: Some(uplink), source_rule: false, reliable: true, dns: &[] }
+        Member {
+            id,
+            device: Some(device),
+            uplink: Some(uplink),
+            source_rule: false,
+            interface: false,
+            reliable: true,
+            dns: &[],
+        }
     });
     Wanted {
         members: members.collect(),

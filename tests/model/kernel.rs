@@ -12,8 +12,7 @@ use super::fib::{Fib, How};
 
 /// `RTPROT_KERNEL`: connected networks.
 pub const PROTOCOL_KERNEL: u8 = 2;
-/// `RTPROT_STATIC`, netifd's.
-pub const PROTOCOL_STATIC: u8 = 4;
+pub use failoverd::kernel::PROTOCOL_STATIC;
 /// `RTPROT_DHCP`.
 pub const PROTOCOL_DHCP: u8 = 16;
 

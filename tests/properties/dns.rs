@@ -97,7 +97,7 @@ proptest! {
                 now.reports.iter().map(|list| list.iter().map(|&it| servers[it]).collect()).collect();
             let members = uplinks.iter().zip(&dns).zip((1..).zip(&now.reliable)).map(|((uplink, dns), (id, reliable))| {
                 let (id, device) = (ProviderId(id), Some(uplink.device));
-                Member { id, device, uplink: Some(uplink), source_rule: false, reliable: *reliable, dns }
+                Member { id, device, uplink: Some(uplink), source_rule: false, interface: false, reliable: *reliable, dns }
             });
             let wanted = Wanted {
                 members: members.collect(),

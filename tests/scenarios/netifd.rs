@@ -1,10 +1,11 @@
 //! What netifd does with the interfaces of providers, and what becomes of their routes.
 
-use failoverd::event::Event;
-use failoverd::kernel::Network;
+use failoverd::event::{Event, ProviderId};
+use failoverd::kernel::{Metric, Network};
 use failoverd::moment::Moment;
 use failoverd::netifd::DefaultRoute;
 use failoverd::settings::{GatewaySetting, UplinkSource};
+use failoverd::takeover;
 
 use super::model::fib::How;
 use super::model::kernel::PROTOCOL_STATIC;
@@ -85,6 +86,25 @@ fn a_reload_of_the_whole_network_is_followed_at_once() {
         world.pass(ms(50));
         assert_eq!(slots(&world).len(), 3, "{index}: {:?}", slots(&world));
         assert!(world.kernel.defaults().take(3).all(|it| it.is_ours()), "{index}: netifd's is out of the way");
+    }
+}
+
+#[test]
+fn netifds_default_routes_are_moved_whatever_their_metric() {
+    for (metric, protocol, moves) in
+        [(0, PROTOCOL_STATIC, true), (10, PROTOCOL_STATIC, true), (1024, PROTOCOL_STATIC, true), (10, 16, false)]
+    {
+        let mut world = healthy();
+        let route = world.kernel.default_route("wan1", Some(config::gateway(1)), metric, protocol);
+        world.disturb(|kernel| kernel.add_route(route.clone(), How::Append).unwrap());
+        world.pass(secs(1));
+        let there =
+            |world: &World, metric| world.kernel.defaults().any(|it| it.metric == metric && it.protocol == protocol);
+        let moved = takeover::moved_metric(ProviderId(2), Metric(metric));
+        assert_eq!((there(&world, Metric(metric)), there(&world, moved)), (!moves, moves), "{metric} {protocol}");
+        world.feed(Event::Stop);
+        world.pass(secs(1));
+        assert!(there(&world, Metric(metric)) && !there(&world, moved), "{metric} {protocol}: restored");
     }
 }
 

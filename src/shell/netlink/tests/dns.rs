@@ -30,6 +30,7 @@ fn wanted<'a>(uplinks: &'a [Uplink; 2], dns: [&'a [IpAddr]; 2], slots: [usize; 2
         device: Some(uplink.device),
         uplink: Some(uplink),
         source_rule: false,
+        interface: false,
         reliable: true,
         dns,
     };
