@@ -208,6 +208,16 @@ impl Core {
         }
         self.forget_connections(out);
         self.begin_checks(now, out);
+        self.remember_active(out);
+    }
+
+    /// Notes who is active for the next start; after the routes, which are in a hurry.
+    fn remember_active(&mut self, out: &mut Vec<Action>) {
+        let active = self.active_name();
+        if active.is_some() && active != self.state.active {
+            self.state.active = active;
+            out.push(Action::Save(self.state.clone()));
+        }
     }
 
     /// Providers that take part.
@@ -229,6 +239,10 @@ impl Core {
 
     fn by_id(&self, id: ProviderId) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    fn active_name(&self) -> Option<String> {
+        self.active.and_then(|id| self.by_id(id)).map(|provider| provider.settings.name.clone())
     }
 
     fn by_name(&self, name: &str) -> Option<&Provider> {

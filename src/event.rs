@@ -151,6 +151,9 @@ pub struct State {
     pub ids: std::collections::BTreeMap<String, ProviderId>,
     /// The runtime pin.
     pub pin: Option<String>,
+    /// The provider that was active last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
     /// Sysctl values found before the first change.
     pub sysctls: Vec<SavedSysctl>,
     /// Foreign default routes that were moved, in that order.

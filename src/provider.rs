@@ -198,6 +198,11 @@ impl Provider {
         }
     }
 
+    /// It was active when the daemon stopped, and has not failed since: it takes its place again without the wait for a failback.
+    pub fn resume(&mut self) {
+        self.delay_factor = 0;
+    }
+
     /// When it may take over from a provider that works, if it stays reliable.
     pub fn failback_at(&self) -> Option<Moment> {
         self.reliable_since.map(|since| since + self.settings.check.failback_delay.saturating_mul(self.delay_factor))

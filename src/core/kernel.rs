@@ -107,7 +107,8 @@ impl Core {
         }
     }
 
-    /// The provider that holds the lowest metric now is where we start from, so that a restart moves nothing.
+    /// The provider that holds the lowest metric now is where we start from, so that a restart moves nothing. After a stop that may be
+    /// another one than before, as of one metric netifd has only its last route in the kernel.
     pub(super) fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
         let mut defaults: Vec<_> = snapshot.routes.iter().filter(|route| route.is_main_default()).collect();
         defaults.sort_by_key(|route| route.metric);
@@ -120,6 +121,8 @@ impl Core {
         self.active_since = now;
         let active = self.active;
         self.providers.iter_mut().filter(|it| Some(it.id) == active).for_each(|it| it.presumed = true);
+        let before = self.state.active.as_ref();
+        self.providers.iter_mut().filter(|it| Some(&it.settings.name) == before).for_each(Provider::resume);
     }
 
     /// Plans from the last snapshot and sends what is missing. True: a provider's path changed, so rank again.

@@ -87,6 +87,7 @@ mod tests {
         State {
             ids: [("fiber".to_owned(), ProviderId(1)), ("lte".to_owned(), ProviderId(2))].into(),
             pin: Some("lte".to_owned()),
+            active: Some("fiber".to_owned()),
             sysctls: vec![SavedSysctl {
                 device: "wan0".to_owned(),
                 index: IfIndex(7),

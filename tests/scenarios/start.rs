@@ -1,9 +1,11 @@
 //! Starts, restarts and stops.
 
 use failoverd::event::Event;
+use failoverd::kernel::PROTOCOL_STATIC;
 use failoverd::settings::GatewaySetting;
 
 use super::healthy;
+use super::model::fib::How;
 use super::model::{Config, World, config, ms, secs};
 
 #[test]
@@ -52,6 +54,31 @@ fn a_restart_adopts_what_it_finds() {
     }
     let said = world.said_since(failoverd::moment::Moment::default());
     assert!(said.iter().all(|line| line.ends_with("online: 3 checks succeeded in a row")), "{said:?}");
+}
+
+#[test]
+fn a_stop_and_a_start_leave_the_preferred_provider_active() {
+    // Of two defaults without a metric the kernel has but the last one: after a stop traffic leaves through the backup.
+    for (before, back, why) in
+        [("wan0", true, "it was active and has not failed"), ("wan1", false, "it has failed before the stop")]
+    {
+        let mut world = healthy(3, Config::count(3), 1);
+        if before == "wan1" {
+            world.line("wan0").silent = true;
+            world.pass(secs(5));
+            world.line("wan0").silent = false;
+        }
+        assert_eq!(world.traffic(), before);
+        world.feed(Event::Stop);
+        world.pass(secs(1));
+        let route = world.kernel.default_route("wan1", Some(config::gateway(1)), 0, PROTOCOL_STATIC);
+        world.disturb(|kernel| kernel.add_route(route, How::Replace).unwrap());
+        world.start(Config::count(3).0);
+        world.pass(ms(50));
+        assert_eq!(world.traffic(), "wan1", "nothing moves before the checks have spoken");
+        world.pass(secs(3));
+        assert_eq!(world.traffic() == "wan0", back, "{why}");
+    }
 }
 
 #[test]
