@@ -124,25 +124,6 @@ fn an_entry_that_went_since_it_was_read_is_not_counted() {
     });
 }
 
-/// How long a table takes, and how much memory. By hand: `cargo test --release --bin failoverd -- --ignored --nocapture flush`.
-#[test]
-#[ignore = "a measurement"]
-fn flush_of_a_large_table() {
-    for count in [10_000, 50_000] {
-        Namespace::new().run(move || {
-            let half = |start| (0..count / 2).map(move |n: u16| n.wrapping_add(start));
-            let mine: Vec<_> = half(0).map(|n| Connection::translated(lan(n), SERVER, DEAD)).collect();
-            let others: Vec<_> = half(25_000).map(|n| Connection::translated(lan(n), SERVER, ALIVE)).collect();
-            let _table = fill(&[mine, others].concat());
-            for (what, address) in [("nothing", Ipv4Addr::new(9, 9, 9, 9)), ("half", DEAD)] {
-                let start = Instant::now();
-                let tallies = forget(&of(&[address])).unwrap();
-                println!("{count} entries, {what} to forget: {:?}, {tallies:?}", start.elapsed());
-            }
-        });
-    }
-}
-
 #[test]
 fn requests_queue_up_and_nobody_waits() {
     Namespace::new().run(|| {
@@ -154,7 +135,8 @@ fn requests_queue_up_and_nobody_waits() {
             connections.forget(vec![IpAddr::V4(Ipv4Addr::new(100, 64, 3, last)), IpAddr::V4(DEAD)], vec![]);
         }
         let asked = start.elapsed();
-        assert!(asked < Duration::from_millis(50), "{asked:?}");
+        // Walking the table for each would take longer.
+        assert!(asked < Duration::from_millis(400), "{asked:?}");
         lab::wait_for(Duration::from_secs(10), "the others alone", || table.list().unwrap() == sorted(others.clone()))
             .unwrap();
     });
