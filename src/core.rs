@@ -213,9 +213,9 @@ impl Core {
 
     /// Notes who is active for the next start; after the routes, which are in a hurry.
     fn remember_active(&mut self, out: &mut Vec<Action>) {
-        let active = self.active_name();
-        if active.is_some() && active != self.state.active {
-            self.state.active = active;
+        let Some(active) = self.active_provider().map(|provider| &provider.settings.name) else { return };
+        if self.state.active.as_ref() != Some(active) {
+            self.state.active = Some(active.clone());
             out.push(Action::Save(self.state.clone()));
         }
     }
@@ -241,8 +241,8 @@ impl Core {
         self.providers.iter().find(|provider| provider.id == id)
     }
 
-    fn active_name(&self) -> Option<String> {
-        self.active.and_then(|id| self.by_id(id)).map(|provider| provider.settings.name.clone())
+    fn active_provider(&self) -> Option<&Provider> {
+        self.active.and_then(|id| self.by_id(id))
     }
 
     fn by_name(&self, name: &str) -> Option<&Provider> {

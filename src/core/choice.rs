@@ -53,7 +53,7 @@ impl Core {
 
     fn switch_to(&mut self, now: Moment, to: Option<ProviderId>, out: &mut Vec<Action>) {
         let name = |provider: &Provider| provider.settings.name.clone();
-        let from = self.active.and_then(|id| self.by_id(id));
+        let from = self.active_provider();
         let lost = from.filter(|from| !from.is_reliable()).and_then(Provider::reason);
         let reason = match (self.ranking.why, lost) {
             (Why::Pinned, _) => Some("pinned".to_owned()),

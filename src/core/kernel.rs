@@ -13,7 +13,7 @@ use crate::provider::{Path, Provider};
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::route_plan::{Member, Plan, Wanted, plan};
-use crate::settings::{LogLevel, UplinkSource};
+use crate::settings::LogLevel;
 use crate::takeover;
 use crate::uplink::{Uplink, link_by_name, resolve, source};
 
@@ -236,7 +236,7 @@ impl Core {
                 id: provider.id,
                 device: device(provider),
                 uplink,
-                interface: matches!(provider.settings.source, UplinkSource::Interface(_)),
+                interface: provider.settings.source.is_interface(),
                 source_rule,
                 reliable: provider.is_reliable(),
                 dns,

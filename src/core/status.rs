@@ -24,7 +24,7 @@ impl Core {
             (None, Some(pin)) => (Some(pin.clone()), Some("config".to_owned())),
             (None, None) => (None, None),
         };
-        let active = self.active.and_then(|id| self.by_id(id));
+        let active = self.active_provider();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             enabled: self.settings.enabled,
@@ -75,10 +75,8 @@ impl Core {
         let text = |address: IpAddr| address.to_string();
         let waits = provider.failback_at().filter(|at| *at > now && !active && provider.is_reliable());
         let takes_over = self.ranking.why == Why::Stays && self.settings.failback == Failback::Auto;
-        let better = self
-            .active
-            .and_then(|id| self.by_id(id))
-            .is_some_and(|it| takes_over && it.settings.priority > provider.settings.priority);
+        let better =
+            self.active_provider().is_some_and(|it| takes_over && it.settings.priority > provider.settings.priority);
         ProviderStatus {
             name: provider.settings.name.clone(),
             description: provider.settings.description.clone(),
