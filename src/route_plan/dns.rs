@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Member, Wanted};
-use crate::kernel::{Metric, Network, Route, SCOPE_LINK, Snapshot, TableId};
+use super::Wanted;
+use crate::kernel::{Address, IfIndex, Metric, Network, Route, SCOPE_LINK, Snapshot, TableId};
 use crate::takeover;
 use crate::uplink::Uplink;
 
@@ -22,7 +22,7 @@ pub(super) fn host_routes(wanted: &Wanted<'_>, snapshot: &Snapshot, first: Optio
     if snapshot
         .routes
         .iter()
-        .any(|route| takeover::is_foreign(route) && is_elsewhere(route, wanted) && route.metric < first)
+        .any(|route| takeover::is_foreign(route) && !is_members(route.device, wanted) && route.metric < first)
     {
         return vec![];
     }
@@ -60,31 +60,24 @@ fn is_routable(server: IpAddr) -> bool {
     !(server.is_loopback() || server.is_multicast() || server.is_unspecified() || server == Ipv4Addr::BROADCAST)
 }
 
-fn is_member_device(route: &Route, wanted: &Wanted<'_>) -> bool {
-    wanted.members.iter().any(|member| member.device.is_some() && member.device == route.device)
-}
-
-fn is_elsewhere(route: &Route, wanted: &Wanted<'_>) -> bool {
-    !is_member_device(route, wanted)
+/// Whether the device is a provider's.
+fn is_members(device: Option<IfIndex>, wanted: &Wanted<'_>) -> bool {
+    device.is_some() && wanted.members.iter().any(|member| member.device == device)
 }
 
 /// Whether the way to the server is somebody else's business: it is the router itself, a neighbour on a device that is no provider's
 /// (a filtering resolver in the LAN), or another program's route says where it is. Only a provider's connected network says nothing.
 fn is_taken(server: IpAddr, wanted: &Wanted<'_>, snapshot: &Snapshot) -> bool {
-    let is_member = |member: &Member<'_>, device| member.device == Some(device);
-    let by_address = snapshot.addresses.iter().any(|own| {
-        own.address == server
-            || (own.network().contains(server) && !wanted.members.iter().any(|member| is_member(member, own.device)))
-    });
+    let by_address = snapshot
+        .addresses
+        .iter()
+        .any(|own| own.address == server || (own.network().contains(server) && !is_members(Some(own.device), wanted)));
     let connected = |route: &Route| {
+        let leads_there = |own: &Address| Some(own.device) == route.device && own.network() == route.destination;
         route.destination.prefix < 32
             && route.gateway.is_none()
-            && snapshot.addresses.iter().any(|own| {
-                let network = own.network();
-                Some(own.device) == route.device
-                    && Network::new(network.address, network.prefix) == route.destination
-                    && is_member_device(route, wanted)
-            })
+            && is_members(route.device, wanted)
+            && snapshot.addresses.iter().any(leads_there)
     };
     by_address
         || snapshot.routes.iter().any(|route| {
