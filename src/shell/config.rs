@@ -32,38 +32,57 @@ pub(crate) fn load(path: &Path) -> Result<Configuration, Vec<String>> {
 /// What the files beside `path` make doubtful about its text, and what stays unknown because they cannot be read.
 pub(crate) fn advise(path: &Path, text: &[u8], settings: &Settings) -> Vec<String> {
     let name = path.display().to_string();
-    let found = advice(&name, &uci::parse(text), settings, &neighbours(path));
-    found.iter().map(ToString::to_string).chain(unreadable(path)).collect()
+    let beside = Beside::read(path);
+    let found = advice(&name, &uci::parse(text), settings, &beside.parse());
+    found.iter().map(ToString::to_string).chain(beside.unreadable()).collect()
 }
 
-/// In its jail the daemon is not root. Of `wireless` nothing is said: its keys are closed with good reason, and little depends on it.
-fn unreadable(config: &Path) -> impl Iterator<Item = String> {
-    let unknown = [
-        ("network", "which providers are mobile lines is not known here; 'failoverd validate', as root, tells"),
-        (
-            "firewall",
-            "whether flows are offloaded to hardware and whether the LAN reaches the providers is not known here; \
-             'chmod 0644' and 'failoverd reload' change that",
-        ),
-    ];
-    unknown.into_iter().filter_map(|(name, unknown)| {
-        let path = config.with_file_name(name);
-        let error = std::fs::read(&path).err().filter(|error| error.kind() != std::io::ErrorKind::NotFound)?;
-        Some(format!("{}: cannot be read: {error}: {unknown}", path.display()))
-    })
-}
-
-/// The configuration files beside ours, as far as they can be read.
+/// What the configuration files beside ours say, as far as they can be read.
 pub(crate) fn neighbours(config: &Path) -> Neighbours {
-    let read = |name: &str| {
-        let path = config.with_file_name(name);
-        Some((path.display().to_string(), std::fs::read(&path).ok()?))
-    };
-    let (network, wireless, firewall) = (read("network"), read("wireless"), read("firewall"));
-    fn borrowed(read: &Option<(String, Vec<u8>)>) -> Option<(&str, &[u8])> {
-        read.as_ref().map(|(path, text)| (path.as_str(), text.as_slice()))
+    Beside::read(config).parse()
+}
+
+/// The configuration files beside ours, read once.
+struct Beside {
+    network: Text,
+    wireless: Text,
+    firewall: Text,
+}
+
+/// A file's path, and what is in it.
+type Text = (String, std::io::Result<Vec<u8>>);
+
+impl Beside {
+    fn read(config: &Path) -> Self {
+        let read = |name: &str| {
+            let path = config.with_file_name(name);
+            (path.display().to_string(), std::fs::read(&path))
+        };
+        Self { network: read("network"), wireless: read("wireless"), firewall: read("firewall") }
     }
-    Neighbours::parse(borrowed(&network), borrowed(&wireless), borrowed(&firewall))
+
+    fn parse(&self) -> Neighbours {
+        fn readable((path, text): &Text) -> Option<(&str, &[u8])> {
+            Some((path, text.as_ref().ok()?))
+        }
+        Neighbours::parse(readable(&self.network), readable(&self.wireless), readable(&self.firewall))
+    }
+
+    /// In its jail the daemon is not root. Of `wireless` nothing is said: its keys are closed with good reason, and little depends on it.
+    fn unreadable(&self) -> impl Iterator<Item = String> {
+        let unknown = [
+            (&self.network, "which providers are mobile lines is not known here; 'failoverd validate', as root, tells"),
+            (
+                &self.firewall,
+                "whether flows are offloaded to hardware and whether the LAN reaches the providers is not known here; \
+                 'chmod 0644' and 'failoverd reload' change that",
+            ),
+        ];
+        unknown.into_iter().filter_map(|((path, text), unknown)| {
+            let error = text.as_ref().err().filter(|error| error.kind() != std::io::ErrorKind::NotFound)?;
+            Some(format!("{path}: cannot be read: {error}: {unknown}"))
+        })
+    }
 }
 
 /// Whether the firewall configuration beside ours forwards flows in hardware, past the kernel's counters. Hardly any does: where it
