@@ -15,7 +15,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::ubus::Environment;
+use super::ubus::{Environment, assignments};
 
 /// Where the scripts are. procd has an object `hotplug.failover` on ubus for it.
 pub(crate) const DIRECTORY: &str = "/etc/hotplug.d/failover";
@@ -154,8 +154,8 @@ impl Runner {
     /// and no shell; that they miss an event is at least told.
     pub(crate) fn run(&self, environment: Environment) {
         if !Path::new(SHELL[0]).exists() {
-            let told: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            log::warn!("nobody told the scripts in {}: {}", self.directory.display(), told.join(", "));
+            let told = assignments(&environment).join(", ");
+            log::warn!("nobody told the scripts in {}: {told}", self.directory.display());
             return;
         }
         let mut waiting = lock(&self.shared);

@@ -15,11 +15,12 @@ use failoverd::netifd::{Interface, interfaces};
 use failoverd::settings::LogLevel;
 use serde_json::Map;
 
-use super::{Exit, InitOptions, complain, complain_raw, print};
+use super::{Exit, InitOptions, complain, complain_raw, print, runtime};
 use crate::shell::config;
 use crate::shell::logging::{self, Destination};
 use crate::shell::netlink::Kernel;
 use crate::shell::replace::replace;
+use crate::shell::ubus::NETIFD;
 use crate::shell::ubus::client::call;
 
 /// netifd answers from memory.
@@ -54,10 +55,8 @@ fn draft(options: &InitOptions) -> Result<Draft, Vec<String>> {
 
 /// netifd's interfaces, if it can be asked, and the devices of the kernel's default routes.
 fn ask(socket: &Path) -> Result<(Option<Vec<Interface>>, Vec<String>), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot wait for anything: {error}"))?;
-    runtime.block_on(async {
-        let told = call(socket, "network.interface", "dump", &Map::new(), PATIENCE).await;
+    runtime()?.block_on(async {
+        let told = call(socket, NETIFD, "dump", &Map::new(), PATIENCE).await;
         let told = told.ok().and_then(|answer| answer.as_object().map(interfaces));
         let kernel = async { Kernel::new()?.snapshot(&[]).await };
         let devices = kernel.await.map(|snapshot| default_devices(&snapshot)).unwrap_or_default();

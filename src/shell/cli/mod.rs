@@ -81,10 +81,10 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Carries out what needs the daemon.
 fn talk(command: &Command) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot wait for anything: {error}"));
+        Err(sentence) => {
+            complain(&sentence);
             return Exit::NotFine;
         }
     };
@@ -103,6 +103,12 @@ fn talk(command: &Command) -> Exit {
         complain(complaint);
     }
     outcome.exit
+}
+
+/// What waits for answers.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| format!("cannot wait for anything: {error}"))
 }
 
 /// A reader who has gone away (`| head`) is no reason to panic, as `print!` would.

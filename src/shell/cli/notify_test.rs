@@ -11,6 +11,7 @@ use super::Exit;
 use super::ask::Outcome;
 use crate::shell::hotplug::{self, Output};
 use crate::shell::ubus::client::{CallError, call};
+use crate::shell::ubus::{HOTPLUG, assignments};
 
 /// procd answers before it runs the scripts.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,13 +25,12 @@ pub(super) async fn notify_test(socket: &Path, directory: &Path) -> Outcome {
     }
     let reason = "a test, nothing has happened".to_owned();
     let environment = Notice::about(None, Some(NoticeAction::Test), LogLevel::Info, Some(reason)).environment();
-    let variables: Vec<String> = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let variables = assignments(&environment);
     let mut text = format!("event: {}\n", variables.join(", "));
     let names = scripts.iter().map(|script| script.file_name().unwrap_or_default().to_string_lossy());
 
     let arguments = Map::from_iter([("env".to_owned(), Value::from(variables))]);
-    let object = "hotplug.failover";
-    match call(socket, object, "call", &arguments, PATIENCE).await {
+    match call(socket, HOTPLUG, "call", &arguments, PATIENCE).await {
         Ok(_) => {
             text += &format!("procd runs the scripts in {shown}, one after the other, as root:\n");
             names.for_each(|name| text += &format!("  {name}\n"));
@@ -38,9 +38,9 @@ pub(super) async fn notify_test(socket: &Path, directory: &Path) -> Outcome {
             return Outcome::fine(text);
         }
         // procd may be running them already: once more would be twice.
-        Err(error @ CallError::Timeout(_)) => return Outcome::failed(Exit::NotFine, format!("{object}: {error}")),
+        Err(error @ CallError::Timeout(_)) => return Outcome::failed(Exit::NotFine, format!("{HOTPLUG}: {error}")),
         Err(CallError::NoObject(_)) => {
-            text += &format!("procd does not run scripts here (no object '{object}' on ubus), so failoverd does:\n");
+            text += &format!("procd does not run scripts here (no object '{HOTPLUG}' on ubus), so failoverd does:\n");
         }
         Err(error) => text += &format!("procd cannot be asked to run the scripts ({error}), so failoverd does:\n"),
     }

@@ -17,12 +17,17 @@ use super::link::Phase;
 use super::{Bus, BusEvent};
 
 /// procd's object for the directory; it is there as long as the directory is.
-const HOTPLUG: &str = "hotplug.failover";
+pub(crate) const HOTPLUG: &str = "hotplug.failover";
 /// Notices that wait; beyond it the oldest is given up.
 const MAX_WAITING: usize = 64;
 
 /// What a script finds in its environment: names and values.
 pub(crate) type Environment = Vec<(&'static str, String)>;
+
+/// The same as procd's object takes it, and people read it: `NAME=value`.
+pub(crate) fn assignments(environment: &Environment) -> Vec<String> {
+    environment.iter().map(|(name, value)| format!("{name}={value}")).collect()
+}
 
 /// The notices that procd has not accepted yet, oldest first.
 #[derive(Debug, Default)]
@@ -94,9 +99,7 @@ impl Bus {
         match (ask, answer) {
             (Ask::FindHotplug, Ok(Answer { object: Some(object), .. })) => {
                 let first = self.hotplug.waiting.front()?;
-                let environment =
-                    first.environment.iter().map(|(name, value)| Value::from(format!("{name}={value}"))).collect();
-                let arguments = Map::from_iter([("env".to_owned(), Value::Array(environment))]);
+                let arguments = Map::from_iter([("env".to_owned(), Value::from(assignments(&first.environment)))]);
                 let args = match ubus_value::encode(&arguments) {
                     Ok(args) => args,
                     Err(error) => return self.unheard(error.to_string()),

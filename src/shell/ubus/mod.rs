@@ -28,9 +28,10 @@ use ubus::wire::{Frame, PeerId};
 use ubus::{BlobMsgTable, OutboundMsg};
 
 use calls::Ask;
-pub(crate) use hotplug::Environment;
 use hotplug::Hotplug;
+pub(crate) use hotplug::{Environment, HOTPLUG, assignments};
 use link::{Link, Phase};
+pub(crate) use netifd::NETIFD;
 use netifd::Reading;
 use queue::Weight;
 

@@ -18,7 +18,7 @@ use super::link::Phase;
 use super::{Bus, BusEvent};
 
 /// netifd's object, and its event of the same name.
-const NETIFD: &str = "network.interface";
+pub(crate) const NETIFD: &str = "network.interface";
 /// ubusd's event about a new object.
 const OBJECT_ADDED: &str = "ubus.object.add";
 /// The events listened for.
