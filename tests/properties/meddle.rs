@@ -7,7 +7,7 @@ use super::cases::{Found, LINES, littered, wish};
 use super::model::fib::How;
 use super::model::{Kernel, ms, secs};
 use super::netifd::{Saying, saying};
-use super::settle::settled;
+use super::settle::calms_down;
 use super::{cases, watch};
 
 #[derive(Clone, Debug)]
@@ -125,12 +125,7 @@ proptest! {
                 _ => world.disturb(|kernel| meddling.act(kernel, &found, fresh)),
             }
         }
-        found.whole_netifd(&mut world);
-        let before = world.requests.len();
-        world.pass(secs(1));
-        prop_assert!(world.requests.len() - before <= 40, "{} requests", world.requests.len() - before);
-        world.pass(secs(700));
-        settled(&mut world, &settings);
+        calms_down(&mut world, &found, &settings);
         for (name, line) in world.lines.clone() {
             prop_assert!(!line.silent, "{name}");
         }

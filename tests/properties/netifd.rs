@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::cases::{Found, LINES, clean, wish};
 use super::model::netifd::{down, interface, pending};
 use super::model::{World, ms, secs};
-use super::settle::settled;
+use super::settle::calms_down;
 use super::{cases, watch};
 
 #[derive(Clone, Debug)]
@@ -150,12 +150,7 @@ proptest! {
             saying.say(&mut world, &found, &settings);
             world.pass(ms(*pause));
         }
-        found.whole_netifd(&mut world);
-        let before = world.requests.len();
-        world.pass(secs(1));
-        prop_assert!(world.requests.len() - before <= 40, "{} requests", world.requests.len() - before);
-        world.pass(secs(700));
-        settled(&mut world, &settings);
+        calms_down(&mut world, &found, &settings);
         for provider in world.core().status(world.now).providers {
             prop_assert!(!wish.enabled || wish.onlink || provider.state == "online", "{provider:?}");
         }

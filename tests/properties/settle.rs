@@ -5,9 +5,19 @@ use failoverd::kernel::TableId;
 use failoverd::settings::Settings;
 use proptest::prelude::*;
 
-use super::cases::{LINES, Wish, littered, wish};
+use super::cases::{Found, LINES, Wish, littered, wish};
 use super::model::{World, secs};
 use super::{cases, watch};
+
+/// Left alone with a whole netifd, it comes to rest without a storm of requests.
+pub fn calms_down(world: &mut World, found: &Found, settings: &Settings) {
+    found.whole_netifd(world);
+    let before = world.requests.len();
+    world.pass(secs(1));
+    assert!(world.requests.len() - before <= 40, "{} requests", world.requests.len() - before);
+    world.pass(secs(700));
+    settled(world, settings);
+}
 
 /// Nothing is left to do, and what is there is right.
 pub fn settled(world: &mut World, settings: &Settings) {
