@@ -231,7 +231,7 @@ fn carriers() {
             ("netifd starts", BOTH),
             ("carrier of wan lost", lost),
             ("carrier of wan back", BOTH),
-            ("carrier of wanb lost", &format!("{WAN}wanb unresolved")),
+            ("carrier of wanb lost", &format!("{WAN}wanb no_carrier")),
             ("carrier of wanb back", BOTH),
         ],
     );
@@ -241,15 +241,15 @@ fn carriers() {
 fn dhcp() {
     let leased = BOTH.replace("192.168.1.2 ", "192.168.1.50 ");
     let elsewhere = leased.replace("192.168.1.1 ", "192.168.1.254 ");
-    let wanb_alone = "wan unresolved; wanb online eth2 10.0.2.2 via 10.0.2.1 first";
+    let wanb_alone = |wan: &str| format!("wan {wan}; wanb online eth2 10.0.2.2 via 10.0.2.1 first");
     Replay::new(ETHERNET, ["wan", "wanb"]).play(
         "dhcp",
         &[
-            ("netifd starts", wanb_alone),
+            ("netifd starts", &wanb_alone("unresolved")),
             ("the server answers", &leased),
             ("renew", &leased),
             ("renew with another gateway", &elsewhere),
-            ("carrier lost", wanb_alone),
+            ("carrier lost", &wanb_alone("no_carrier")),
             ("carrier back", &elsewhere),
             ("another address at the next ifup", &BOTH.replace("192.168.1.2 ", "192.168.1.60 ")),
         ],
