@@ -57,6 +57,12 @@ pub struct ProviderStatus {
     /// Why it is in this state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same for programs: a word like `lost_probes` or `no_carrier` (see `Reason::code`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<String>,
+    /// Times it became unreliable within the last hour.
+    #[serde(default)]
+    pub flaps: u32,
     /// Holds the lowest metric.
     pub active: bool,
     /// The verdict of the reliability counters.
@@ -115,6 +121,38 @@ pub struct ProviderStatus {
     /// Seconds until it may take over again, while it waits for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failback_in: Option<u64>,
+    /// Its tests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<TestStatus>,
+}
+
+/// One test of a [`ProviderStatus`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TestStatus {
+    /// Name.
+    pub name: String,
+    /// `option type`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its targets, in file order.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// One target of a [`TestStatus`], as far as the last 100 first probes of the provider went to it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// Its address.
+    pub target: String,
+    /// First probes sent to it.
+    pub sent: u32,
+    /// Of these, lost.
+    pub lost: u32,
+    /// Latency of the last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Seconds since the last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered: Option<u64>,
 }
 
 /// The reply of ubus `failover history`.

@@ -41,19 +41,53 @@ pub enum Call {
     Unpin,
     /// `reload`: read the configuration again.
     Reload,
+    /// `why`: the ranking explained, or one provider's place in it.
+    Why {
+        /// The provider; `None`: all.
+        provider: Option<String>,
+        /// Sentences in parts, for a page that translates them, instead of written out.
+        parts: bool,
+    },
+    /// `series`: how lines were, since a moment.
+    Series {
+        /// The provider; `None`: all.
+        provider: Option<String>,
+        /// Seconds since the daemon's start: what came from then on.
+        since: u64,
+        /// Seconds, a multiple of 60: that much time in one entry; 0: single results.
+        step: u32,
+    },
+    /// `schema`: every option with what it takes.
+    Schema,
+    /// `validate`: what `failoverd validate` says of a configuration.
+    Validate {
+        /// The text of the file.
+        config: String,
+    },
+    /// `draft`: what `failoverd init` would write.
+    Draft,
 }
 
 const PROVIDER: (&str, BlobType) = ("provider", BlobType::String);
 const LIMIT: (&str, BlobType) = ("limit", BlobType::Int32);
+const PARTS: (&str, BlobType) = ("parts", BlobType::Int8);
+const SINCE: (&str, BlobType) = ("since", BlobType::Int32);
+const STEP: (&str, BlobType) = ("step", BlobType::Int32);
+const CONFIG: (&str, BlobType) = ("config", BlobType::String);
 
 /// Every method with its arguments, as `ubus -v list` shows them.
-const METHODS: [(&str, &[(&str, BlobType)]); 6] = [
+const METHODS: &[(&str, &[(&str, BlobType)])] = &[
     ("status", &[PROVIDER]),
     ("history", &[PROVIDER, LIMIT]),
     ("check", &[PROVIDER]),
     ("pin", &[PROVIDER]),
     ("unpin", &[]),
     ("reload", &[]),
+    ("why", &[PROVIDER, PARTS]),
+    ("series", &[PROVIDER, SINCE, STEP]),
+    ("schema", &[]),
+    ("validate", &[CONFIG]),
+    ("draft", &[]),
 ];
 
 /// The methods in the form that goes into ADD_OBJECT.
@@ -61,7 +95,7 @@ pub fn signature() -> Vec<u8> {
     let mut builder = BlobBuilder::new();
     for (method, arguments) in METHODS {
         builder.open_table(Some(method));
-        for (name, kind) in arguments {
+        for (name, kind) in *arguments {
             builder.put_i32(Some(name), *kind as i32);
         }
         builder.close_table();
@@ -73,28 +107,39 @@ impl Call {
     /// Reads a call. Arguments that the method does not know are ignored (uhttpd adds `ubus_rpc_session` to every call).
     pub fn parse(method: &str, arguments: &[u8]) -> Result<Self, UbusStatus> {
         let known = METHODS.iter().find(|(name, _)| *name == method).ok_or(UbusStatus::MethodNotFound)?;
-        let mut provider = None;
-        let mut limit = None;
+        // A JSON null is an argument left out; of two with one name the first counts.
+        let mut given: Vec<(&str, BlobRef<'_>)> = Vec::new();
         let mut entries = BlobIter::new(arguments);
         while let Some(entry) = entries.try_next().map_err(|_| UbusStatus::InvalidArgument)? {
-            // A JSON null is an argument left out; of two with one name the first counts.
-            match entry.name {
-                _ if entry.ty == BlobType::Unspec => {}
-                Some("provider") if known.1.contains(&PROVIDER) && provider.is_none() => {
-                    provider = Some(string(&entry)?);
-                }
-                Some("limit") if known.1.contains(&LIMIT) && limit.is_none() => limit = Some(number(&entry)?),
-                _ => {}
+            let name = known.1.iter().map(|(name, _)| *name).find(|name| entry.name == Some(name));
+            if let Some(name) =
+                name.filter(|name| entry.ty != BlobType::Unspec && !given.iter().any(|it| it.0 == *name))
+            {
+                given.push((name, entry));
             }
         }
-        let required = |provider: Option<String>| provider.ok_or(UbusStatus::InvalidArgument);
+        let get = |wanted: (&str, BlobType)| given.iter().find(|(name, _)| *name == wanted.0).map(|(_, entry)| entry);
+        let provider = get(PROVIDER).map(string).transpose()?;
+        let required = |text: Option<String>| text.ok_or(UbusStatus::InvalidArgument);
+        let small = |wanted| match get(wanted).map(number).transpose()?.map(u32::try_from) {
+            Some(Err(_)) => Err(UbusStatus::InvalidArgument),
+            number => Ok(number.and_then(Result::ok)),
+        };
         match method {
             "status" => Ok(Self::Status { provider }),
-            "history" => Ok(Self::History { provider: required(provider)?, limit }),
+            "history" => Ok(Self::History { provider: required(provider)?, limit: small(LIMIT)? }),
             "check" => Ok(Self::Check { provider }),
             "pin" => Ok(Self::Pin { provider: required(provider)? }),
             "unpin" => Ok(Self::Unpin),
             "reload" => Ok(Self::Reload),
+            "why" => Ok(Self::Why { provider, parts: small(PARTS)?.is_some_and(|parts| parts != 0) }),
+            "series" => {
+                let since = get(SINCE).map(number).transpose()?.unwrap_or_default();
+                Ok(Self::Series { provider, since, step: small(STEP)?.unwrap_or_default() })
+            }
+            "schema" => Ok(Self::Schema),
+            "validate" => Ok(Self::Validate { config: required(get(CONFIG).map(string).transpose()?)? }),
+            "draft" => Ok(Self::Draft),
             _ => Err(UbusStatus::MethodNotFound),
         }
     }
@@ -107,7 +152,7 @@ fn string(entry: &BlobRef<'_>) -> Result<String, UbusStatus> {
     }
 }
 
-fn number(entry: &BlobRef<'_>) -> Result<u32, UbusStatus> {
+fn number(entry: &BlobRef<'_>) -> Result<u64, UbusStatus> {
     let number = match entry.value().map_err(|_| UbusStatus::InvalidArgument)? {
         BlobValue::Int8(number) => number.into(),
         BlobValue::Int16(number) => number.into(),
@@ -115,7 +160,7 @@ fn number(entry: &BlobRef<'_>) -> Result<u32, UbusStatus> {
         BlobValue::Int64(number) => number,
         _ => return Err(UbusStatus::InvalidArgument),
     };
-    u32::try_from(number).map_err(|_| UbusStatus::InvalidArgument)
+    u64::try_from(number).map_err(|_| UbusStatus::InvalidArgument)
 }
 
 /// ubus' status codes (`UBUS_STATUS_*`), the ones without success.
@@ -241,6 +286,11 @@ mod tests {
             a.put_str(Some("provider"), "dsl");
         });
         assert_eq!(both, Ok(Call::Pin { provider: "lte".into() }), "the first counts, as in C");
+        assert_eq!(parse("why", |a| a.put_bool(Some("parts"), true)), Ok(Call::Why { provider: None, parts: true }));
+        assert_eq!(
+            parse("series", |a| a.put_i64(Some("since"), 1 << 40)),
+            Ok(Call::Series { provider: None, since: 1 << 40, step: 0 })
+        );
         for fill in [
             (|a: &mut BlobBuilder| a.put_i32(Some("limit"), 1)) as fn(&mut BlobBuilder),
             |a| a.put_i64(Some("limit"), 1),
@@ -294,9 +344,15 @@ mod tests {
     fn every_method_of_the_signature_can_be_called() {
         let signature = signature();
         let methods: Vec<_> = BlobIter::new(&signature).filter_map(|entry| entry.name).collect();
-        assert_eq!(methods, ["status", "history", "check", "pin", "unpin", "reload"]);
+        let all =
+            ["status", "history", "check", "pin", "unpin", "reload", "why", "series", "schema", "validate", "draft"];
+        assert_eq!(methods, all);
         for method in methods {
-            assert!(parse(method, |a| a.put_str(Some("provider"), "lte")).is_ok(), "{method}");
+            let call = parse(method, |a| {
+                a.put_str(Some("provider"), "lte");
+                a.put_str(Some("config"), "");
+            });
+            assert!(call.is_ok(), "{method}");
         }
         // history {provider: string, limit: int32}
         let history = BlobIter::new(&signature).nth(1).unwrap();
@@ -315,7 +371,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_a_call_or_a_code(
-            method in "status|history|check|pin|unpin|reload|.{0,8}",
+            method in "status|history|check|pin|unpin|reload|why|series|schema|validate|draft|.{0,8}",
             bytes in proptest::collection::vec(any::<u8>(), 0..120),
         ) {
             let _ = Call::parse(&method, &bytes);

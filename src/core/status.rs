@@ -83,6 +83,8 @@ impl Core {
             state: provider.state().word().to_owned(),
             since: provider.told.map_or(0, |(_, since)| now.since(since).as_secs()),
             reason: provider.reason().map(|reason| reason.to_string()),
+            reason_code: None,
+            flaps: 0,
             active,
             reliable: provider.is_reliable(),
             priority: provider.settings.priority,
@@ -106,6 +108,7 @@ impl Core {
             success_streak: provider.reliability.success_streak(),
             failure_streak: provider.reliability.failure_streak(),
             failback_in: waits.filter(|_| better).map(|at| at.since(now).as_secs()),
+            tests: vec![],
         }
     }
 

@@ -344,6 +344,10 @@ impl Daemon {
                 Ok(()) => json!({}),
                 Err(problems) => json!({ "config_errors": problems }),
             }),
+            // Under construction: each is filled in by the step that it belongs to.
+            Call::Why { .. } | Call::Series { .. } | Call::Schema | Call::Validate { .. } | Call::Draft => {
+                Err(UbusStatus::NotSupported)
+            }
         };
         self.bus.reply(reply_to, answer);
     }

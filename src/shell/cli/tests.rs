@@ -54,6 +54,7 @@ async fn daemon(bus: &mut Bus, reliable: bool) {
             Call::Unpin => Err(UbusStatus::UnknownError),
             Call::Reload if reliable => Ok(json!({})),
             Call::Reload => Ok(json!({ "config_errors": ["/etc/config/failover:14: interval '0'"] })),
+            _ => Err(UbusStatus::NotSupported),
         };
         bus.reply(reply_to, answer);
     }
