@@ -6,8 +6,8 @@ mod operator;
 #[cfg(test)]
 mod tests;
 
-use crate::neighbours::{Firewall, Neighbours, Protocol, Zone, protocol};
-use crate::settings::{Problem, ProviderSettings, Settings, TestKind, UplinkSource, did_you_mean};
+use crate::neighbours::{Configured, Firewall, Neighbours, Network, Protocol, Zone, protocol};
+use crate::settings::{GatewaySetting, Problem, ProviderSettings, Settings, TestKind, UplinkSource, did_you_mean};
 use crate::uci::File;
 
 /// Everything to be said about a configuration that is valid: `file` is the parsed text of `settings`, `path` its name.
@@ -19,6 +19,7 @@ pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbo
             found.push(problem);
         }
     };
+    let mut taken: Vec<(String, &str, u32)> = Vec::new();
     for provider in settings.providers.iter().filter(|provider| provider.enabled) {
         let section = section(file, "provider", &provider.name);
         let line = section.map_or(1, |section| section.line);
@@ -28,6 +29,21 @@ pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbo
             say(line, format!("{label}: {text}"));
         } else if let Some(text) = firewall.and_then(|firewall| reachable(provider, firewall, neighbours)) {
             say(line, format!("{label}: {text}"));
+        }
+        if let Some(text) = without_gateway(provider, neighbours) {
+            say(line, format!("{label}: {text}"));
+        }
+        if let Some((device, place)) = device_of(provider, neighbours) {
+            match taken.iter().find(|(known, ..)| *known == device) {
+                Some((_, first, line_of_first)) => say(
+                    line,
+                    format!(
+                        "{label}: its device '{device}'{place} is used by provider '{first}' already (line {line_of_first}): only the \
+                         earlier one can work; remove one, or give it a device of its own"
+                    ),
+                ),
+                None => taken.push((device, &provider.name, line)),
+            }
         }
         // Whoever wrote 'metered 0' knows.
         let decided = section.is_some_and(|section| section.option("metered").is_some());
@@ -61,6 +77,38 @@ fn missing(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<Strin
     let names = network.interfaces.iter().map(|interface| interface.name.as_str());
     let hint = || did_you_mean(name, names);
     network.find(name).is_none().then(|| format!("there is no interface '{name}' in {}{}", network.path, hint()))
+}
+
+/// With a fixed address nobody tells a gateway: without one the line leads nowhere.
+fn without_gateway(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<String> {
+    let (network, configured) = configured(provider, neighbours)?;
+    let fixed = Protocol::of(&configured.proto) == Protocol::Fixed && !configured.gateway;
+    (fixed && provider.gateway == GatewaySetting::Learnt).then(|| {
+        format!(
+            "interface '{}' is static and has no gateway at {}:{}: nothing gets out through it; set option gateway there, or for this \
+             provider",
+            configured.name, network.path, configured.line
+        )
+    })
+}
+
+/// The device of a provider, and where that is said; two cannot share one. (That two name the same one is not accepted at all.)
+fn device_of(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<(String, String)> {
+    match &provider.source {
+        UplinkSource::Device(device) => Some((device.clone(), String::new())),
+        UplinkSource::Interface(_) => {
+            let (network, configured) = configured(provider, neighbours)?;
+            Some((network.device_of(configured)?, format!(" ({}:{})", network.path, configured.line)))
+        }
+    }
+}
+
+/// The provider's interface in the network file; what a child interface like NAME_4 has, its parent does not tell.
+fn configured<'a>(provider: &ProviderSettings, neighbours: &'a Neighbours) -> Option<(&'a Network, &'a Configured)> {
+    let (UplinkSource::Interface(name), Some(network)) = (&provider.source, neighbours.network.as_ref()) else {
+        return None;
+    };
+    Some((network, network.find(name).filter(|configured| configured.name == *name)?))
 }
 
 /// Why the LAN's traffic does not get through a provider.
@@ -113,7 +161,7 @@ fn identity(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<(Vec
         UplinkSource::Device(device) => {
             let names = same_device(Some(device), neighbours);
             // Of a modem's or a WLAN client's interface the file does not tell the device: it may be this one.
-            let unknown = |network: &crate::neighbours::Network| {
+            let unknown = |network: &Network| {
                 let unmanaged = |proto: &str| Protocol::of(proto) == Protocol::Unmanaged;
                 network.interfaces.iter().any(|it| network.device_of(it).is_none() && !unmanaged(&it.proto))
             };
