@@ -27,7 +27,7 @@ pub struct Loaded {
 /// The name of the test that exists when the file has none.
 pub const BUILTIN_TEST: &str = "internet";
 /// Its targets: anycast resolvers of four operators.
-const BUILTIN_TARGETS: [Ipv4Addr; 4] =
+pub(super) const BUILTIN_TARGETS: [Ipv4Addr; 4] =
     [Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(9, 9, 9, 9), Ipv4Addr::new(208, 67, 222, 222)];
 /// `standby_interval` of a metered provider, when neither it nor `settings` has one.
 const METERED_STANDBY: Duration = Duration::from_secs(60);
