@@ -1,32 +1,81 @@
-//! Reads the configuration files. Called at start, on reload, by `validate` and `init`; the library's `settings` says what they mean.
+//! Reads the configuration files. Called at start, on reload, by `validate`, `init` and the daemon's answers; the library's `settings`
+//! says what they mean.
 
 use std::path::Path;
 
 use failoverd::advice::advice;
 use failoverd::neighbours::Neighbours;
-use failoverd::settings::{self, Settings};
+use failoverd::settings::{self, Problem, Settings};
 use failoverd::uci;
+use serde_json::{Value, json};
+
+/// No more than a page can send: uhttpd takes 64 kB in one call. The daemon has better things to do than to read a book.
+const LONGEST: usize = 64 * 1024;
+/// The bytes of sentences in one list of a reply: two such lists fit into a message of ubus.
+const LONGEST_LIST: usize = 256 * 1024;
 
 /// A configuration that can be used.
 pub(crate) struct Configuration {
     /// What it means.
     pub(crate) settings: Settings,
+    /// What is odd in the file itself, a sentence each.
+    warnings: Vec<String>,
     /// What the files around it make doubtful, a sentence each.
     pub(crate) advice: Vec<String>,
 }
 
 /// Reads a configuration, or its problems, one line each. Warnings about the file itself go to the log.
 pub(crate) fn load(path: &Path) -> Result<Configuration, Vec<String>> {
-    let name = path.display().to_string();
-    let text = std::fs::read(path).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
-    match settings::parse(&name, &text) {
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-            let advice = advise(path, &text, &loaded.settings);
-            Ok(Configuration { settings: loaded.settings, advice })
+    let read = std::fs::read(path);
+    let text = read.map_err(|error| vec![format!("{}: cannot be read: {error}", path.display())])?;
+    let judged = judge(path, &text)?;
+    judged.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    Ok(judged)
+}
+
+/// What `text` means as the file `path`, or its problems.
+fn judge(path: &Path, text: &[u8]) -> Result<Configuration, Vec<String>> {
+    let sentences = |all: &[Problem]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let loaded = settings::parse(&path.display().to_string(), text).map_err(|problems| sentences(&problems))?;
+    let advice = advise(path, text, &loaded.settings);
+    Ok(Configuration { settings: loaded.settings, warnings: sentences(&loaded.warnings), advice })
+}
+
+/// The answer of ubus `validate`: what `failoverd validate` would say of `text` as the file `path`.
+pub(crate) fn verdict(path: &Path, text: &str) -> Value {
+    let judged = match text.len() {
+        0..=LONGEST => judge(path, text.as_bytes()),
+        _ => {
+            let limit = LONGEST / 1024;
+            Err(vec![format!("{}: has more than {limit} kB: only 'failoverd validate' judges that", path.display())])
         }
-        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    };
+    let (problems, warnings) = match judged {
+        Ok(Configuration { mut warnings, advice, .. }) => {
+            warnings.extend(advice);
+            (vec![], warnings)
+        }
+        Err(problems) => (problems, vec![]),
+    };
+    json!({ "valid": problems.is_empty(), "problems": limited(problems), "warnings": limited(warnings) })
+}
+
+/// The first of many sentences, and how many there are more.
+fn limited(mut sentences: Vec<String>) -> Vec<String> {
+    let mut room = LONGEST_LIST;
+    let fits = sentences.iter().take_while(|sentence| {
+        // What ubus adds to each.
+        let needed = sentence.len() + 16;
+        let fits = needed <= room;
+        room = room.saturating_sub(needed);
+        fits
+    });
+    let (fits, all) = (fits.count(), sentences.len());
+    if fits < all {
+        sentences.truncate(fits);
+        sentences.push(format!("and {} more", all - fits));
     }
+    sentences
 }
 
 /// What the files beside `path` make doubtful about its text, and what stays unknown because they cannot be read.
