@@ -53,10 +53,16 @@ pub fn exercise(bytes: &[u8]) {
     match parse("failover", bytes) {
         Ok(loaded) => {
             let _ = super::describe(&loaded.settings);
+            crate::advice::exercise(bytes, &loaded.settings);
         }
         Err(problems) => {
             let _: usize = problems.iter().map(|problem| problem.to_string().len()).sum();
         }
+    }
+    // Or of the files beside it.
+    let plain = b"config provider a\n option interface wan\nconfig provider b\n option interface lan\nconfig provider c\n option device eth0\n";
+    if let Ok(loaded) = parse("failover", plain) {
+        crate::advice::exercise(bytes, &loaded.settings);
     }
 }
 
