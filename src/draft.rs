@@ -47,9 +47,13 @@ impl Section {
     }
 
     fn to_json(&self, kind: &str) -> Value {
-        let options = self.options.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into()));
-        let list = self.list.iter().map(|(name, values)| ((*name).to_owned(), values.clone().into()));
-        let options: Map<String, Value> = options.chain(list).collect();
+        let mut options = Map::new();
+        for (name, value) in &self.options {
+            options.insert((*name).to_owned(), value.as_str().into());
+        }
+        if let Some((name, values)) = &self.list {
+            options.insert((*name).to_owned(), values.as_slice().into());
+        }
         json!({ "type": kind, "name": self.name, "options": options })
     }
 }
