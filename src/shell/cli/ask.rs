@@ -43,6 +43,7 @@ impl Outcome {
 pub(super) async fn ask(command: &Command, screen: Screen) -> Outcome {
     let answered = match command {
         Command::Status { socket, json } => show_status(socket, "status", json!({}), None, *json, screen).await,
+        Command::Why { socket, provider, json } => show_why(socket, provider.as_deref(), *json, screen).await,
         Command::History { socket, provider, limit, json } => {
             let arguments = json!({ "provider": provider, "limit": limit });
             match question(socket, "history", arguments, PATIENCE).await {
@@ -91,6 +92,17 @@ async fn show_status(
     };
     let (status, text) = shown(&answer, json, |status: &Status| table::render(status, screen.width, screen.colour))?;
     let reliable = status.providers.iter().any(|provider| provider.reliable);
+    Ok(Outcome { exit: if reliable { Exit::Fine } else { Exit::NotFine }, ..Outcome::fine(text) })
+}
+
+/// The ranking explained, of one provider or all.
+async fn show_why(socket: &Path, provider: Option<&str>, json: bool, screen: Screen) -> Result<Outcome, Outcome> {
+    let answer = match question(socket, "why", json!({ "provider": provider }), PATIENCE).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(about(socket, provider, error).await),
+    };
+    let text = if json { format!("{answer:#}\n") } else { table::render_why(&answer, screen.width, screen.colour) };
+    let reliable = answer.get("reliable").and_then(Value::as_bool) == Some(true);
     Ok(Outcome { exit: if reliable { Exit::Fine } else { Exit::NotFine }, ..Outcome::fine(text) })
 }
 
