@@ -224,15 +224,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences() {
+    fn codes_and_sentences() {
         let little = |packets| Received::Little { packets, within: Duration::from_millis(550) };
-        for (reason, want) in [
+        let unreachable = |code| Refusal::Unreachable { code, from: IpAddr::from([192, 168, 1, 1]) };
+        for (reason, code, want) in [
             (
                 Reason::LostProbes { sent: 9, targets: 4, received: little(0) },
+                "lost_probes",
                 "lost 9 of 9 probes to 4 targets, nothing received for 0.6 s",
             ),
             (
                 Reason::LostProbes { sent: 1, targets: 1, received: little(3) },
+                "lost_probes",
                 "lost 1 of 1 probes to 1 target, 3 packets received in 0.6 s",
             ),
             (
@@ -241,30 +244,87 @@ mod tests {
                     targets: 4,
                     received: Received::Enough { packets: 80, waited: Duration::from_secs(2) },
                 },
+                "lost_probes",
                 "lost 9 of 9 probes to 4 targets within 2.0 s on a line that received 80 packets",
             ),
             (
-                Reason::Refused {
-                    cause: Refusal::Unreachable { code: 1, from: IpAddr::from([192, 168, 1, 1]) },
+                Reason::LostProbes {
                     sent: 9,
+                    targets: 2,
+                    received: Received::Unknown { waited: Duration::from_secs(2) },
                 },
+                "lost_probes",
+                "lost 9 of 9 probes to 2 targets within 2.0 s",
+            ),
+            (
+                Reason::Refused { cause: unreachable(1), sent: 9 },
+                "refused",
                 "192.168.1.1 says host unreachable (9 of 9 probes)",
             ),
-            (Reason::NoCarrier, "no carrier"),
+            (
+                Reason::Refused { cause: unreachable(13), sent: 1 },
+                "refused",
+                "192.168.1.1 says administratively prohibited (1 of 1 probes)",
+            ),
+            (
+                Reason::Refused { cause: Refusal::NotSent("no buffer".into()), sent: 1 },
+                "refused",
+                "cannot send: no buffer (1 of 1 probes)",
+            ),
+            (Reason::NoDevice("wwan0".into()), "no_device", "no device wwan0"),
+            (Reason::LinkDown("wwan0".into()), "link_down", "device wwan0 is down"),
+            (Reason::NoCarrier, "no_carrier", "no carrier"),
+            (Reason::NoAddress(None), "no_address", "no IPv4 address"),
+            (
+                Reason::NoAddress(Some(IpAddr::from([192, 0, 2, 1]))),
+                "no_address",
+                "the device does not have the configured address 192.0.2.1",
+            ),
+            (
+                Reason::NoGateway,
+                "no_gateway",
+                "no gateway: set 'option gateway', or let netifd or the device's own default route tell it",
+            ),
+            (Reason::NotReadYet, "not_read_yet", "the kernel's state has not been read yet"),
+            (
+                Reason::NoInterface("wan".into()),
+                "no_interface",
+                "netifd has no interface wan: 'ubus call network.interface dump' shows all",
+            ),
+            (Reason::InterfacePending("wan".into()), "interface_pending", "interface wan is being set up"),
+            (
+                Reason::InterfaceDown("wan".into()),
+                "interface_down",
+                "interface wan is down: 'ifstatus wan' may tell why",
+            ),
+            (
+                Reason::InterfaceWithoutDevice("wan".into()),
+                "interface_without_device",
+                "interface wan has no network device",
+            ),
+            (
+                Reason::Blocked { target: IpAddr::from([1, 1, 1, 1]), cause: "somebody's route".into() },
+                "blocked",
+                "no way to 1.1.1.1 through the device: somebody's route",
+            ),
+            (Reason::TooManyFailures { failed: 3, of: 20 }, "too_many_failures", "3 of the last 20 checks failed"),
             (
                 Reason::NetifdSilent("wan".into()),
+                "netifd_silent",
                 "interface wan: netifd has not answered yet; is ubus running, and may failoverd ask it?",
             ),
             (
                 Reason::InterfaceTakenDown("wan".into()),
+                "interface_taken_down",
                 "interface wan was taken down, or is not started by itself: 'ifup wan' brings it up",
             ),
             (
                 Reason::DeviceTaken { device: "eth1".into(), provider: "fiber".into() },
+                "device_taken",
                 "device eth1 is provider fiber's already",
             ),
         ] {
-            assert_eq!(reason.to_string(), want);
+            assert_eq!((reason.code(), reason.to_string().as_str()), (code, want));
         }
     }
 }

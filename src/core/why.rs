@@ -2,6 +2,7 @@
 //!
 //! Reads what `choice` has decided and the providers' counters; the words are `why`'s.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::Core;
@@ -102,9 +103,9 @@ impl Core {
     }
 
     fn standing_of_active(&self, active: &Provider) -> Standing<'_> {
+        let reliable = active.is_reliable();
         let others = || self.enabled().filter(|it| it.id != active.id);
         let unknown = |it: &Provider| it.reliability.verdict().is_none();
-        let reliable = active.is_reliable();
         if self.ranking.why == Why::Pinned {
             return Standing::Pinned { runtime: self.state.pin.is_some() };
         }
@@ -118,19 +119,25 @@ impl Core {
             return Standing::LastResort(self.settings.last_resort);
         }
         let priority = active.settings.priority;
-        let rival = others().filter(|it| it.is_reliable()).min_by_key(|it| it.settings.priority);
-        match (rival, self.settings.failback) {
-            (Some(rival), Failback::Auto) if rival.settings.priority < priority => {
-                Standing::StaysFor(&rival.settings.name)
-            }
-            (Some(rival), Failback::Manual) if rival.settings.priority < priority => {
-                Standing::StaysByHand(&rival.settings.name)
-            }
-            (Some(rival), _) if rival.settings.priority == priority && self.ranking.why == Why::Stays => {
-                Standing::StaysEqual(&rival.settings.name)
-            }
+        let Some(rival) = self.next_to(active) else { return Standing::Best { priority } };
+        let name = &rival.settings.name;
+        match rival.settings.priority.cmp(&priority) {
+            Ordering::Less if self.settings.failback == Failback::Manual => Standing::StaysByHand(name),
+            Ordering::Less => Standing::StaysFor(name),
+            Ordering::Equal if self.ranking.why == Why::Stays => Standing::StaysEqual(name),
             _ => Standing::Best { priority },
         }
+    }
+
+    /// The reliable ones but this one, best first.
+    fn reliable_but(&self, provider: &Provider) -> Vec<&Provider> {
+        let others = self.by_rank().filter(|it| it.id != provider.id && self.takes_part(it) && it.is_reliable());
+        others.collect()
+    }
+
+    /// The best reliable one but this one.
+    fn next_to(&self, provider: &Provider) -> Option<&Provider> {
+        self.reliable_but(provider).first().copied()
     }
 
     fn explained(&self, provider: &Provider, now: Moment) -> Explained {
@@ -162,16 +169,12 @@ impl Core {
 
     /// Who comes next if the active provider fails.
     fn successor(&self, active: &Provider, standing: &Standing<'_>) -> Option<Takeover<'_>> {
-        let next = || {
-            let others = self.enabled().filter(|it| it.id != active.id && it.is_reliable());
-            others.min_by_key(|it| it.settings.priority)
-        };
         match standing {
             Standing::Only { .. } | Standing::Proving => None,
             Standing::Pinned { .. } if !active.is_reliable() => None,
             Standing::Pinned { .. } => Some(Takeover::Never),
             Standing::LastResort(_) => Some(Takeover::AnyReliable),
-            _ => Some(next().map_or(Takeover::NoNext, |next| Takeover::Next(&next.settings.name))),
+            _ => Some(self.next_to(active).map_or(Takeover::NoNext, |next| Takeover::Next(&next.settings.name))),
         }
     }
 
@@ -229,15 +232,15 @@ impl Core {
             priority if priority == own => Standing::Equal { other: &other.settings.name, priority },
             priority => Standing::Behind { other: &other.settings.name, priority, own },
         };
-        // In the order of the file, which decides among equals.
-        let position =
-            |it: &Provider| (it.settings.priority, self.providers.iter().position(|known| known.id == it.id));
-        let rivals = self.enabled().filter(|it| it.id != active.id && it.is_reliable());
-        let mut before: Vec<&Provider> = rivals.filter(|it| position(it) < position(provider)).collect();
-        before.sort_by_key(|it| it.settings.priority);
+        // The order of the file decides among equals; the active one goes first whatever they are.
+        let position = |it: &Provider| self.providers.iter().position(|known| known.id == it.id);
+        let mut before = self.reliable_but(provider);
+        before.retain(|it| {
+            let equal = it.settings.priority == own && position(it) < position(provider);
+            it.settings.priority < own || equal || it.id == active.id
+        });
         let names = |all: Vec<&'a Provider>| all.into_iter().map(|it| it.settings.name.as_str()).collect();
         if own >= priority {
-            before.insert(0, active);
             return (reliable.then(|| behind(active)), Takeover::IfFail(names(before)));
         }
         if self.settings.failback == Failback::Manual {
@@ -248,7 +251,9 @@ impl Core {
             return (None, Takeover::ReliableFor(delay.as_secs()));
         };
         // Then it is that one that takes over, now or a moment after this one.
-        if let Some(&earlier) = before.iter().find(|it| it.failback_at().is_some_and(|earlier| earlier <= at + MOMENT))
+        if let Some(&earlier) = before
+            .iter()
+            .find(|it| it.id != active.id && it.failback_at().is_some_and(|earlier| earlier <= at + MOMENT))
         {
             return (Some(behind(earlier)), Takeover::IfFail(names(vec![earlier])));
         }
