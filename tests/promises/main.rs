@@ -22,4 +22,5 @@ mod put_back;
 mod second_opinion;
 mod start;
 mod switching;
+mod why;
 mod world;
