@@ -27,9 +27,12 @@ pub enum Part {
 /// `say!("{0} is online for {1}", name, duration(seconds))`: a [`Sentence`] from a literal pattern, in one line, and its parts.
 #[macro_export]
 macro_rules! say {
-    ($pattern:literal $(, $part:expr)* $(,)?) => {
-        $crate::sentence::Sentence::new($pattern)$(.with($part))*
-    };
+    ($pattern:literal $(, $part:expr)* $(,)?) => {{
+        #[allow(unused_mut)]
+        let mut sentence = $crate::sentence::Sentence::new($pattern);
+        $(sentence.put($part);)*
+        sentence
+    }};
 }
 
 impl Sentence {
@@ -39,11 +42,9 @@ impl Sentence {
     }
 
     /// The next part. Never inlined: there are so many sentences that each would make the program larger.
-    #[must_use]
     #[inline(never)]
-    pub fn with(mut self, part: impl Into<Part>) -> Self {
+    pub fn put(&mut self, part: impl Into<Part>) {
         self.parts.push(part.into());
-        self
     }
 
     /// As ubus carries it: the pattern, then its parts; `["{0} is offline: {1}", "lte", ["no carrier"]]`.

@@ -33,11 +33,7 @@ fn the_way_of_the_traffic_is_explained() {
 
     let unknown = world.cli(&["why", "nobody"]);
     assert_eq!(unknown.code(), 2, "{}", unknown.stderr);
-    for number in 0..4 {
-        if let Ok(provider) = world.lab.provider(number) {
-            provider.silent(true);
-        }
-    }
+    world.lab.providers().iter().for_each(|provider| provider.silent(true));
     world.wait_status("none to be reliable", |status| status["unverified"] == true);
     let none = world.cli(&["why"]);
     assert_eq!(none.code(), 1, "{}", none.stdout);
