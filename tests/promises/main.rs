@@ -23,4 +23,5 @@ mod second_opinion;
 mod settings;
 mod start;
 mod switching;
+mod why;
 mod world;
