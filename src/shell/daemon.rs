@@ -344,10 +344,11 @@ impl Daemon {
                 Ok(()) => json!({}),
                 Err(problems) => json!({ "config_errors": problems }),
             }),
-            // Under construction: each is filled in by the step that it belongs to.
-            Call::Why { .. } | Call::Series { .. } | Call::Schema | Call::Validate { .. } | Call::Draft => {
-                Err(UbusStatus::NotSupported)
+            Call::Series { provider, since, step } => {
+                self.core.series(clock::now(), provider.as_deref(), since, step).ok_or(UbusStatus::NotFound)
             }
+            // Under construction: each is filled in by the step that it belongs to.
+            Call::Why { .. } | Call::Schema | Call::Validate { .. } | Call::Draft => Err(UbusStatus::NotSupported),
         };
         self.bus.reply(reply_to, answer);
     }
