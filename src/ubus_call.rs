@@ -54,7 +54,7 @@ pub enum Call {
         provider: Option<String>,
         /// Seconds since the daemon's start: what came from then on.
         since: u64,
-        /// Seconds, a multiple of 60: that much time in one entry; 0: single results.
+        /// Seconds, a multiple of 60 up to 3600: that much time in one entry; 0: single results.
         step: u32,
     },
     /// `schema`: every option with what it takes.
@@ -135,7 +135,9 @@ impl Call {
             "why" => Ok(Self::Why { provider, parts: small(PARTS)?.is_some_and(|parts| parts != 0) }),
             "series" => {
                 let since = get(SINCE).map(number).transpose()?.unwrap_or_default();
-                Ok(Self::Series { provider, since, step: small(STEP)?.unwrap_or_default() })
+                let step = small(STEP)?.unwrap_or_default();
+                let whole_minutes = step % 60 == 0 && step <= 3600;
+                whole_minutes.then_some(Self::Series { provider, since, step }).ok_or(UbusStatus::InvalidArgument)
             }
             "schema" => Ok(Self::Schema),
             "validate" => Ok(Self::Validate { config: required(get(CONFIG).map(string).transpose()?)? }),
@@ -334,6 +336,8 @@ mod tests {
                 InvalidArgument,
                 "text is no number",
             ),
+            ("series", |a| a.put_i32(Some("step"), 90), InvalidArgument, "no whole minutes"),
+            ("series", |a| a.put_i32(Some("step"), 3660), InvalidArgument, "more than an hour"),
         ] {
             assert_eq!(parse(method, fill), Err(status), "{method}: {why}");
         }

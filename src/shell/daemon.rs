@@ -349,7 +349,9 @@ impl Daemon {
                 Err(problems) => json!({ "config_errors": problems }),
             }),
             Call::Why { provider, parts } => Ok(self.why(provider.as_deref(), parts)),
-            Call::Series { .. } => Err(UbusStatus::NotSupported),
+            Call::Series { provider, since, step } => {
+                self.core.series(clock::now(), provider.as_deref(), since, step).ok_or(UbusStatus::NotFound)
+            }
             Call::Schema => Ok(settings::export()),
             Call::Validate { config } => Ok(config::verdict(&self.places.config, &config)),
             Call::Draft => Ok(self.draft()),
