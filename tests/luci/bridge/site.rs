@@ -90,8 +90,11 @@ impl Shared {
             menu.extend(value.as_object().cloned().unwrap_or_default());
         }
         let Some(node) = menu.get(page) else { return missing(page) };
-        let Some(path) = node["action"]["path"].as_str().filter(|_| node["action"]["type"] == "view") else {
-            return missing(page);
+        let path = match (node["action"]["type"].as_str(), node["action"]["path"].as_str()) {
+            (Some("view"), Some(path)) => path,
+            // LuCI's overview is a template around this view.
+            (Some("template"), Some("admin_status/index")) => "status/index",
+            _ => return missing(page),
         };
         let groups = node["depends"]["acl"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let groups: Vec<&str> = groups.collect();
