@@ -62,14 +62,14 @@ impl Uci {
         (answer, written)
     }
 
-    /// Forgets a session's changes.
-    pub(crate) fn revert_all(&mut self, user: User) {
-        self.changes.retain(|(session, _), _| *session != user.session());
-    }
-
     /// Something has been applied that waits for its confirmation.
     pub(crate) fn unconfirmed(&self) -> bool {
         !self.before.is_empty()
+    }
+
+    /// Forgets a session's changes.
+    pub(crate) fn revert_all(&mut self, user: User) {
+        self.changes.retain(|(session, _), _| *session != user.session());
     }
 
     fn on_one(
