@@ -133,7 +133,7 @@ return view.extend({
 			[ _('Routes of other programs go before those of failoverd'), 'overridden_by', 'notice' ]
 		].map(([ title, field, style ]) => {
 			const entries = E('ul');
-			return { field, entries, node: E('div', { 'class': 'alert-message ' + style, 'hidden': '' }, [ E('h4', {}, [ title ]), entries ]) };
+			return { field, entries, node: E('div', { 'class': 'alert-message ' + style, 'hidden': '' }, [ E('p', {}, [ E('strong', {}, [ title ]) ]), entries ]) };
 		});
 
 		this.welcome = E('div', { 'class': 'failover-welcome', 'hidden': '' }, [
