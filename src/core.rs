@@ -10,7 +10,10 @@ mod netifd;
 mod paths;
 mod reload;
 mod status;
+mod why;
 mod words;
+
+use std::collections::VecDeque;
 
 use crate::event::{Action, Event, ProviderId, State};
 use crate::kernel::{LookupQuestion, Metric, Route, RouteChange, Snapshot};
@@ -20,6 +23,7 @@ use crate::notice::{Notice, NoticeAction};
 use crate::provider::{Provider, assign_ids};
 use crate::random::Random;
 use crate::ranking::Ranking;
+use crate::series::Switch;
 use crate::settings::{LogLevel, Settings};
 
 /// Everything failoverd knows and decides.
@@ -75,6 +79,8 @@ pub struct Core {
     active: Option<ProviderId>,
     active_since: Moment,
     switches: u64,
+    /// The last of them, oldest first.
+    switch_log: VecDeque<Switch>,
     pin_warned: bool,
     connections: forget::Connections,
 }
@@ -124,6 +130,7 @@ impl Core {
             active: None,
             active_since: now,
             switches: 0,
+            switch_log: VecDeque::new(),
             pin_warned: false,
             connections: forget::Connections::default(),
         };

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Core;
+use crate::event::ProviderId;
 use crate::moment::Moment;
 use crate::provider::Provider;
 use crate::ranking::Why;
@@ -14,11 +15,6 @@ use crate::uplink::table_of;
 impl Core {
     /// Everything, as of `now`.
     pub fn status(&self, now: Moment) -> Status {
-        let members: Vec<&Provider> = self.enabled().collect();
-        let ranked = self.ranking.order.iter().filter_map(|index| members.get(*index).copied());
-        let rest = self.providers.iter().filter(|it| {
-            !self.ranking.order.iter().any(|index| members.get(*index).is_some_and(|member| member.id == it.id))
-        });
         let (pin, pin_source) = match (&self.state.pin, &self.settings.pin) {
             (Some(pin), _) => (Some(pin.clone()), Some("runtime".to_owned())),
             (None, Some(pin)) => (Some(pin.clone()), Some("config".to_owned())),
@@ -38,8 +34,17 @@ impl Core {
             switches: self.switches,
             overridden_by: self.overridden_by.iter().map(|route| self.describe_route(route)).collect(),
             config_errors: self.config_errors.clone(),
-            providers: ranked.chain(rest).map(|provider| self.provider_status(provider, now)).collect(),
+            providers: self.by_rank().map(|provider| self.provider_status(provider, now)).collect(),
         }
+    }
+
+    /// The slots' order, then those without one.
+    pub(super) fn by_rank(&self) -> impl Iterator<Item = &Provider> {
+        let members: Vec<&Provider> = self.enabled().collect();
+        let ranked: Vec<&Provider> =
+            self.ranking.order.iter().filter_map(|index| members.get(*index).copied()).collect();
+        let known: Vec<ProviderId> = ranked.iter().map(|it| it.id).collect();
+        ranked.into_iter().chain(self.providers.iter().filter(move |it| !known.contains(&it.id)))
     }
 
     fn warnings(&self, pin: Option<&str>) -> Vec<String> {
@@ -73,6 +78,7 @@ impl Core {
         let told = interface.as_ref().and_then(|name| self.netifd.find(name).ok());
         let active = self.active == Some(provider.id);
         let text = |address: IpAddr| address.to_string();
+        let reason = provider.reason();
         let waits = provider.failback_at().filter(|at| *at > now && !active && provider.is_reliable());
         let takes_over = self.ranking.why == Why::Stays && self.settings.failback == Failback::Auto;
         let better =
@@ -82,9 +88,9 @@ impl Core {
             description: provider.settings.description.clone(),
             state: provider.state().word().to_owned(),
             since: provider.told.map_or(0, |(_, since)| now.since(since).as_secs()),
-            reason: provider.reason().map(|reason| reason.to_string()),
-            reason_code: None,
-            flaps: 0,
+            reason_code: reason.as_ref().map(|reason| reason.code().to_owned()),
+            reason: reason.map(|reason| reason.to_string()),
+            flaps: provider.flaps(now),
             active,
             reliable: provider.is_reliable(),
             priority: provider.settings.priority,
@@ -146,13 +152,13 @@ impl Core {
 }
 
 /// Milliseconds with three decimals.
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
     f64::from(micros) / 1000.0
 }
 
 /// Per cent with one decimal; 0 of nothing.
-fn percent(part: usize, whole: usize) -> f64 {
+pub(super) fn percent(part: usize, whole: usize) -> f64 {
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     if whole == 0 { 0.0 } else { (number(part) / number(whole) * 1000.0).round() / 10.0 }
 }

@@ -322,7 +322,9 @@ impl Daemon {
     async fn answer(&mut self, Request { call, reply_to }: Request) {
         let unknown = |core: &Core, name: &Option<String>| name.as_ref().is_some_and(|name| !core.knows(name));
         let answer = match call {
-            Call::Status { provider } | Call::Check { provider } if unknown(&self.core, &provider) => {
+            Call::Status { provider } | Call::Check { provider } | Call::Why { provider, .. }
+                if unknown(&self.core, &provider) =>
+            {
                 Err(UbusStatus::NotFound)
             }
             Call::Status { provider } => Ok(self.status(provider.as_deref())),
@@ -344,10 +346,9 @@ impl Daemon {
                 Ok(()) => json!({}),
                 Err(problems) => json!({ "config_errors": problems }),
             }),
+            Call::Why { provider, parts } => Ok(self.why(provider.as_deref(), parts)),
             // Under construction: each is filled in by the step that it belongs to.
-            Call::Why { .. } | Call::Series { .. } | Call::Schema | Call::Validate { .. } | Call::Draft => {
-                Err(UbusStatus::NotSupported)
-            }
+            Call::Series { .. } | Call::Schema | Call::Validate { .. } | Call::Draft => Err(UbusStatus::NotSupported),
         };
         self.bus.reply(reply_to, answer);
     }
@@ -358,5 +359,13 @@ impl Daemon {
             status.providers.retain(|provider| provider.name == name);
         }
         json!(status)
+    }
+
+    fn why(&self, provider: Option<&str>, parts: bool) -> Value {
+        let mut explanation = self.core.why(clock::now());
+        if let Some(name) = provider {
+            explanation.providers.retain(|provider| provider.name == name);
+        }
+        explanation.to_json(parts)
     }
 }

@@ -15,6 +15,7 @@ mod policy;
 mod silent_netifd;
 mod start;
 mod sysctls;
+mod why;
 
 use model::{Config, World, secs};
 
