@@ -9,6 +9,7 @@ mod kernel;
 mod netifd;
 mod paths;
 mod reload;
+mod series;
 mod status;
 mod why;
 mod words;
@@ -35,6 +36,8 @@ pub struct Core {
     state: State,
     random: Random,
     started: Moment,
+    /// Another daemon has another one.
+    run: u32,
     stopping: bool,
     /// Then it ends, whatever could not be undone.
     stop_by: Moment,
@@ -94,7 +97,7 @@ impl Core {
         let providers = settings
             .providers
             .iter()
-            .filter_map(|it| Some(Provider::new(*state.ids.get(&it.name)?, it.clone(), &settings, &mut random)))
+            .filter_map(|it| Some(Provider::new(*state.ids.get(&it.name)?, it.clone(), &settings, now, &mut random)))
             .collect();
         let mut core = Self {
             settings,
@@ -102,6 +105,7 @@ impl Core {
             state,
             random,
             started: now,
+            run: series::run(seed),
             stopping: false,
             stop_by: now,
             config_errors: vec![],

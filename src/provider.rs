@@ -13,6 +13,7 @@ use crate::probe::Prober;
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::reliability::Reliability;
+use crate::series::Series;
 use crate::settings::{ProviderSettings, Settings};
 use crate::uplink::Uplink;
 
@@ -105,6 +106,8 @@ pub struct Provider {
     pub failed_checks: u64,
     /// State last told, and since when.
     pub told: Option<(ProviderState, Moment)>,
+    /// How it was.
+    pub series: Series,
     last_failure: Option<Moment>,
     delay_factor: u32,
     /// When it became unreliable, of late.
@@ -112,8 +115,14 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider about which nothing is known.
-    pub fn new(id: ProviderId, settings: ProviderSettings, all: &Settings, random: &mut Random) -> Self {
+    /// A provider about which nothing is known, of a daemon that `started` then.
+    pub fn new(
+        id: ProviderId,
+        settings: ProviderSettings,
+        all: &Settings,
+        started: Moment,
+        random: &mut Random,
+    ) -> Self {
         let prober = Prober::new(probe_id(id, random), targets(&settings, all), random);
         let mut provider = Self {
             id,
@@ -131,6 +140,7 @@ impl Provider {
             checks: 0,
             failed_checks: 0,
             told: None,
+            series: Series::new(started),
             last_failure: None,
             delay_factor: 1,
             flaps: VecDeque::new(),

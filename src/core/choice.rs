@@ -107,6 +107,7 @@ impl Core {
                 continue;
             }
             provider.told = Some((state, now));
+            provider.series.tell(now, state);
             let bad = |state: ProviderState| {
                 matches!(state, ProviderState::Offline | ProviderState::Unresolved | ProviderState::NoCarrier)
             };

@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::provider::Provider;
 use crate::ranking::Why;
 use crate::settings::{Failback, UplinkSource};
-use crate::status::{History, HistoryEntry, ProviderStatus, Status};
+use crate::status::{History, HistoryEntry, ProviderStatus, Status, TargetStatus, TestStatus};
 use crate::uplink::table_of;
 
 impl Core {
@@ -70,7 +70,7 @@ impl Core {
     fn provider_status(&self, provider: &Provider, now: Moment) -> ProviderStatus {
         let uplink = provider.uplink.as_ref().ok();
         let window = provider.prober.window();
-        let (lost, counted) = window.loss(now, provider.settings.check.timeout);
+        let all = window.tally(now, provider.settings.check.timeout, None);
         let (interface, device) = match &provider.settings.source {
             UplinkSource::Interface(name) => (Some(name.clone()), uplink.map(|uplink| uplink.name.clone())),
             UplinkSource::Device(name) => (None, Some(name.clone())),
@@ -106,7 +106,7 @@ impl Core {
             metric: self.metrics.iter().find(|(id, _)| *id == provider.id).map(|(_, metric)| metric.0),
             latency_ms: window.latency().map(milliseconds),
             jitter_ms: window.jitter().map(milliseconds),
-            loss_percent: (counted > 0).then(|| percent(lost, counted)),
+            loss_percent: (all.counted > 0).then(|| percent(all.lost, all.counted)),
             checks: provider.checks,
             failed: provider.failed_checks,
             history_length: u32::try_from(provider.reliability.checks().len()).unwrap_or(u32::MAX),
@@ -114,8 +114,30 @@ impl Core {
             success_streak: provider.reliability.success_streak(),
             failure_streak: provider.reliability.failure_streak(),
             failback_in: waits.filter(|_| better).map(|at| at.since(now).as_secs()),
-            tests: vec![],
+            tests: self.tests_of(provider, now),
         }
+    }
+
+    /// A target that stands in two tests has the probes of both in each.
+    fn tests_of(&self, provider: &Provider, now: Moment) -> Vec<TestStatus> {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let target = |target: &IpAddr| {
+            let tally = provider.prober.window().tally(now, provider.settings.check.timeout, Some(*target));
+            TargetStatus {
+                target: target.to_string(),
+                sent: number(tally.counted),
+                lost: number(tally.lost),
+                latency_ms: tally.answer.map(|(_, latency)| milliseconds(latency)),
+                answered: tally.answer.map(|(at, _)| now.since(at).as_secs()),
+            }
+        };
+        let of_provider = |name: &String| self.settings.tests.iter().find(|test| test.name == *name);
+        let tests = provider.settings.tests.iter().filter_map(of_provider).map(|test| TestStatus {
+            name: test.name.clone(),
+            kind: test.kind.word().to_owned(),
+            targets: test.targets.iter().map(target).collect(),
+        });
+        tests.collect()
     }
 
     /// The last checks of a provider, newest first; `None`: no such provider.

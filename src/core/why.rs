@@ -269,10 +269,11 @@ fn condition(provider: &Provider, since: Duration, now: Moment) -> Sentence {
     match (provider.state(), provider.reason()) {
         (ProviderState::Online, _) => {
             let window = provider.prober.window();
-            let (lost, counted) = window.loss(now, provider.settings.check.timeout);
+            let all = window.tally(now, provider.settings.check.timeout, None);
             match window.latency() {
                 Some(latency) => {
-                    let (latency, loss) = (text::latency(milliseconds(latency)), text::percent(percent(lost, counted)));
+                    let (latency, loss) =
+                        (text::latency(milliseconds(latency)), text::percent(percent(all.lost, all.counted)));
                     say!("{0} has been online for {1}: {2}, {3} lost.", name, time(since), latency, loss)
                 }
                 None => say!("{0} has been online for {1}.", name, time(since)),

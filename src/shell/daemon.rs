@@ -347,8 +347,11 @@ impl Daemon {
                 Err(problems) => json!({ "config_errors": problems }),
             }),
             Call::Why { provider, parts } => Ok(self.why(provider.as_deref(), parts)),
+            Call::Series { provider, since, step } => {
+                self.core.series(clock::now(), provider.as_deref(), since, step).ok_or(UbusStatus::NotFound)
+            }
             // Under construction: each is filled in by the step that it belongs to.
-            Call::Series { .. } | Call::Schema | Call::Validate { .. } | Call::Draft => Err(UbusStatus::NotSupported),
+            Call::Schema | Call::Validate { .. } | Call::Draft => Err(UbusStatus::NotSupported),
         };
         self.bus.reply(reply_to, answer);
     }
