@@ -7,8 +7,10 @@
 'require tools.failover as failover';
 
 const MINUTES = 300;
+const HOUR = 3600;
 const DAY = 86400;
-const STEP = 600;
+/* So many entries are told apart in the width of a page. */
+const FINE = 144;
 const ROW = 36;
 const AXIS = 20;
 
@@ -36,7 +38,7 @@ return baseclass.extend({
 
 	/* Another run of the daemon counts its seconds from the start again. */
 	forget(run) {
-		Object.assign(this, { run, next: 0, nextDay: 0, boot: null, singles: {}, day: {}, switches: [], moved: false, changed: true });
+		Object.assign(this, { run, next: 0, nextDay: 0, step: null, boot: null, singles: {}, day: {}, switches: [], moved: false, changed: true });
 	},
 
 	/* From when on results are wanted at `uptime`: not what has been told, and not hours that a hidden page has missed. */
@@ -44,31 +46,43 @@ return baseclass.extend({
 		return Math.max(this.next, uptime - MINUTES, 0);
 	},
 
-	/* The day is asked for once a minute, and after a switch; null: not now. */
-	sinceDay(uptime) {
-		return !this.nextDay || this.moved || uptime >= this.nextDay + 60 ? this.nextDay : null;
+	/* The day is asked for once a minute, and after a switch: since when, in which steps. A young run's fits in by the minute. */
+	wantsDay(uptime) {
+		const step = uptime > FINE * 60 ? 600 : 60;
+
+		if (step == this.step && !this.moved && uptime < this.nextDay + 60)
+			return null;
+
+		return [ step == this.step ? this.nextDay : 0, step ];
 	},
 
-	take(reply) {
-		if (reply.run !== this.run)
-			this.forget(reply.run);
+	take(replies) {
+		const run = replies[0]?.run;
+		if (run !== this.run) {
+			const first = this.run == null;
+			this.forget(run);
+			/* These were asked for by the times of the run before. */
+			if (!first)
+				return;
+		}
+		replies.forEach(reply => this.add(reply));
+	},
 
+	add(reply) {
 		/* Whole seconds come from the daemon: only a real change of the browser's clock moves what has been drawn. */
 		const boot = Date.now() - reply.uptime * 1000;
 		if (this.boot == null || Math.abs(boot - this.boot) > 3000)
 			this.boot = boot;
 
 		const day = reply.step > 0;
-		const kept = day ? this.day : this.singles;
-		const oldest = reply.uptime - (day ? DAY + STEP : MINUTES);
+		if (day && reply.step != this.step)
+			Object.assign(this, { step: reply.step, day: {} });
 
-		for (const provider of reply.providers) {
+		const kept = day ? this.day : this.singles;
+		const oldest = reply.uptime - (day ? DAY + this.step : MINUTES);
+		for (const { name, entries } of reply.providers)
 			/* An entry of the day that is not over comes again. */
-			const again = provider.entries.length ? provider.entries[0][0] : Infinity;
-			kept[provider.name] = (kept[provider.name] ?? [])
-				.filter(entry => entry[0] >= oldest && entry[0] < again)
-				.concat(provider.entries);
-		}
+			kept[name] = (kept[name] ?? []).filter(([ at ]) => at >= oldest && !(at >= entries[0]?.[0])).concat(entries);
 
 		const news = (reply.switches ?? []).filter(one => !this.switches.some(old => old.at === one.at && old.to === one.to));
 		this.switches = this.switches.concat(news).slice(-100);
@@ -124,7 +138,7 @@ return baseclass.extend({
 
 		for (const [ start, state, loss ] of this.day[name] ?? []) {
 			const last = bands[bands.length - 1];
-			const end = Math.min(start + STEP, uptime);
+			const end = Math.min(start + this.step, uptime);
 			if (end <= uptime - DAY || state == 'disabled')
 				continue;
 			if (last && last[1] >= start && last[2] == state)
@@ -142,22 +156,24 @@ return baseclass.extend({
 
 	/* The bands of `names`, a row for each, with the hours, who carried the traffic, and where it moved. */
 	drawDay(node, names, active, uptime) {
-		const from = uptime - DAY;
-		const x = at => '%.3f%%'.format(Math.max(at - from, 0) / DAY * 100);
-		const wide = (start, end) => '%.3f%%'.format(Math.max(end - Math.max(start, from), 0) / DAY * 100);
+		const span = Math.min(Math.max(uptime, HOUR), DAY);
+		const from = uptime - span;
+		const x = at => '%.3f%%'.format(Math.max(at - from, 0) / span * 100);
+		const wide = (start, end) => '%.3f%%'.format(Math.max(end - Math.max(start, from), 0) / span * 100);
 		const middle = name => names.indexOf(name) * ROW + ROW / 2;
 		const height = names.length * ROW;
 		const drawn = [ svg('defs', {}, svg('pattern', { 'id': 'failover-hatch', 'width': 5, 'height': 5, 'patternUnits': 'userSpaceOnUse', 'patternTransform': 'rotate(45)' },
 			svg('rect', { 'width': 2, 'height': 5 }))) ];
 
-		const hour = new Date(this.boot + from * 1000);
-		for (hour.setHours(hour.getHours() + 1, 0, 0); hour < this.boot + uptime * 1000; hour.setHours(hour.getHours() + 1)) {
-			const place = x((hour - this.boot) / 1000);
-			if (hour.getHours() % 3)
-				continue;
+		/* Every so many minutes of the reader's day; on a phone every second one has its label. */
+		const minutes = span <= 2 * HOUR ? 15 : span <= 8 * HOUR ? 60 : 180;
+		const time = new Date(this.boot + from * 1000);
+		const minute = () => time.getHours() * 60 + time.getMinutes();
+		for (time.setMinutes(time.getMinutes() + minutes - minute() % minutes, 0, 0); time < this.boot + uptime * 1000; time.setMinutes(time.getMinutes() + minutes)) {
+			const place = x((time - this.boot) / 1000);
 			drawn.push(svg('line', { 'class': 'hour', 'x1': place, 'x2': place, 'y1': 0, 'y2': height }));
-			if (parseFloat(place) > 2 && parseFloat(place) < 98)
-				drawn.push(svg('text', { 'class': hour.getHours() % 6 ? 'odd' : '', 'x': place, 'y': height + 14 }, clock.format(hour)));
+			if (parseFloat(place) > 3 && parseFloat(place) < 97)
+				drawn.push(svg('text', { 'class': minute() % (2 * minutes) ? 'odd' : '', 'x': place, 'y': height + 14 }, clock.format(time)));
 		}
 
 		for (const name of names) {
@@ -194,6 +210,6 @@ return baseclass.extend({
 	},
 
 	newDay() {
-		return svg('svg', { 'class': 'failover-day', 'width': '100%', 'role': 'img', 'aria-label': _('The last day of every provider; told in words below') });
+		return svg('svg', { 'class': 'failover-day', 'width': '100%', 'role': 'img', 'aria-label': _('How every provider was; told in words below') });
 	}
 });

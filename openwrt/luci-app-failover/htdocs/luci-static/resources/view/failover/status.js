@@ -14,9 +14,10 @@ const { setText, setAttribute, show } = failover;
 /* An answer that takes longer is treated as none, until it comes. */
 const PATIENCE = 5000;
 
-const text = (tag, name) => E(tag, { 'class': name }, ['']);
+/* el('p.failover-numbers', child, ...): a node with its class. */
+const el = (what, ...children) => E(what.split('.')[0], { 'class': what.split('.').slice(1).join(' ') }, children);
 const known = value => value == null ? null : String(value);
-const link = (label, ...path) => E('a', { 'href': L.url('admin', 'network', ...path) }, [ label ]);
+const link = (label, page) => E('a', { 'href': L.url('admin/network', page) }, [ label ]);
 
 /* What unfolding a provider tells beyond its row. */
 const FACTS = [
@@ -35,31 +36,27 @@ const FACTS = [
 	[ _('May take over again in'), p => p.failback_in == null ? null : failover.duration(p.failback_in) ]
 ];
 
-/* Writes rows of texts into a table, into the cells that are there. */
-function fill(body, titles, rows) {
-	while (body.rows.length > rows.length)
-		body.lastElementChild.remove();
-	rows.forEach((cells, i) => {
-		const row = body.rows[i] ?? body.appendChild(E('tr', { 'class': 'tr' }, titles.map(title => E('td', { 'class': 'td', 'data-title': title }, ['']))));
-		cells.forEach((cell, j) => setText(row.cells[j], cell));
-	});
-}
+/* A table, and a function that writes rows of texts into the cells that are there. */
+function table(titles, style) {
+	const body = el('tbody');
+	const node = el('table.table' + (style ?? ''), el('thead', el('tr.tr.table-titles', ...titles.map(title => el('th.th', title)))), body);
+	const fill = rows => {
+		while (body.rows.length > rows.length)
+			body.lastElementChild.remove();
+		rows.forEach((cells, i) => {
+			const row = body.rows[i] ?? body.appendChild(el('tr.tr', ...titles.map(title => E('td', { 'class': 'td', 'data-title': title }, ['']))));
+			cells.forEach((cell, j) => setText(row.cells[j], cell));
+		});
+	};
 
-function table(titles) {
-	const body = E('tbody');
-	const node = E('table', { 'class': 'table' }, [
-		E('thead', {}, [ E('tr', { 'class': 'tr table-titles' }, titles.map(title => E('th', { 'class': 'th', 'scope': 'col' }, [ title ]))) ]),
-		body
-	]);
-
-	return { node, fill: rows => fill(body, titles, rows) };
+	return { node, body, fill };
 }
 
 /* A list of which each entry keeps its place. */
 function list(node, tag, texts) {
 	while (node.children.length > texts.length)
 		node.lastElementChild.remove();
-	texts.forEach((said, i) => setText(node.children[i] ?? node.appendChild(E(tag, {}, [''])), said));
+	texts.forEach((said, i) => setText(node.children[i] ?? node.appendChild(el(tag)), said));
 }
 
 return view.extend({
@@ -94,16 +91,16 @@ return view.extend({
 
 		if (this.status) {
 			const uptime = this.status.uptime + Math.floor((performance.now() - this.asked) / 1000);
-			const day = series.sinceDay(uptime);
+			const day = series.wantsDay(uptime);
 
 			calls.push(failover.series(series.since(uptime), 0));
-			if (day != null)
-				calls.push(failover.series(day, 600));
+			if (day)
+				calls.push(failover.series(...day));
 		}
 
 		return Promise.all(calls).then(([ status, why, ...lines ]) => {
 			Object.assign(this, { status, why, asked: performance.now(), error: null });
-			lines.forEach(reply => series.take(reply));
+			series.take(lines);
 		}, error => this.lose(error)).finally(() => window.clearTimeout(impatient));
 	},
 
@@ -115,73 +112,54 @@ return view.extend({
 	},
 
 	build() {
-		this.sentence = text('p', 'failover-sentence');
-		this.numbers = text('p', 'failover-numbers');
-		this.announcement = E('p', { 'class': 'failover-unseen', 'role': 'status' }, ['']);
-		this.excuse = E('div', { 'class': 'alert-message warning', 'role': 'alert', 'hidden': '' }, [ E('p', {}, ['']) ]);
+		this.sentence = el('p.failover-sentence');
+		this.numbers = el('p.failover-numbers');
+		this.pinned = el('p.failover-numbers', _('The pin comes from the settings.'), ' ', link(_('Settings'), 'failover'));
 		this.automatic = this.button(_('Automatic'), () => this.unpin());
 		this.checkAll = this.button(_('Check now'), () => failover.check());
-		this.pinned = E('p', { 'class': 'failover-numbers' }, [ _('The pin comes from the settings.'), ' ', link(_('Settings'), 'failover') ]);
-		this.hero = E('div', { 'class': 'failover-hero' }, [
-			E('div', {}, [ this.sentence, this.numbers, this.pinned ]),
-			E('div', { 'class': 'failover-buttons' }, [ this.automatic, this.checkAll ])
-		]);
+		this.hero = el('div.failover-hero', el('div', this.sentence, this.numbers, this.pinned), el('div.failover-buttons', this.automatic, this.checkAll));
+		this.announcement = E('p', { 'class': 'failover-unseen', 'role': 'status' });
+		this.excuse = E('div', { 'class': 'alert-message warning', 'role': 'alert' }, [ el('p') ]);
 
 		this.alerts = [
-			[ _('The configuration has problems; the one before it is in force'), 'config_errors', 'error' ],
-			[ _('Please look at this'), 'warnings', 'warning' ],
-			[ _('Routes of other programs go before those of failoverd'), 'overridden_by', 'notice' ]
-		].map(([ title, field, style ]) => {
-			const entries = E('ul');
-			return { field, entries, node: E('div', { 'class': 'alert-message ' + style, 'hidden': '' }, [ E('p', {}, [ E('strong', {}, [ title ]) ]), entries ]) };
+			[ 'config_errors', 'error', _('The configuration has problems; the one before it is in force') ],
+			[ 'warnings', 'warning', _('Please look at this') ],
+			[ 'overridden_by', 'notice', _('Routes of other programs go before those of failoverd') ]
+		].map(([ field, style, title ]) => {
+			const entries = el('ul');
+			return { field, entries, node: el('div.alert-message.' + style, el('p', el('strong', title)), entries) };
 		});
 
-		this.welcome = E('div', { 'class': 'failover-welcome', 'hidden': '' }, [
-			E('h3', {}, [ _('Welcome') ]),
-			E('p', {}, [ _('failoverd watches your ways to the internet and moves the traffic to one that works. Tell it which ones there are: two are enough.') ]),
-			E('p', {}, [ E('a', { 'class': 'btn cbi-button cbi-button-action important', 'href': L.url('admin/network/failover') }, [ _('Set up providers') ]) ])
-		]);
+		this.welcome = el('div.failover-welcome',
+			el('h3', _('Welcome')),
+			el('p', _('failoverd watches your ways to the internet and moves the traffic to one that works. Tell it which ones there are: two are enough.')),
+			el('p', E('a', { 'class': 'btn cbi-button cbi-button-action important', 'href': L.url('admin/network/failover') }, [ _('Set up providers') ])));
 
-		const titles = [ _('Provider'), _('State'), _('Connection'), _('Latency'), _('Loss'), _('Checks'), _('Since') ];
-		this.body = E('tbody');
+		const providers = table([ _('Provider'), _('State'), _('Connection'), _('Latency'), _('Loss'), _('Checks'), _('Since'), ...(this.may ? [ _('Actions') ] : []) ], '.failover-providers');
+		this.body = providers.body;
+		this.dayTitle = el('h3');
 		this.day = series.newDay();
 		this.names = E('div', { 'class': 'failover-names', 'aria-hidden': 'true' });
-		this.words = E('dl');
+		this.words = el('dl');
 		this.history = table([ _('Time'), _('From'), _('To'), _('Reason') ]);
+		this.noSwitch = el('p', el('em', _('None since failoverd was started.')));
 		this.allSwitches = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'click': () => {
 			this.unfolded = true;
 			this.updateSwitches();
 		} }, [ _('Show all') ]);
-		this.noSwitch = E('p', {}, [ E('em', {}, [ _('None since failoverd was started.') ]) ]);
 
-		this.known = E('div', {}, [
-			this.hero,
-			...this.alerts.map(alert => alert.node),
-			this.welcome,
-			this.details = E('div', {}, [
-				E('div', { 'class': 'cbi-section' }, [
-					E('h3', {}, [ _('Providers') ]),
-					E('table', { 'class': 'table failover-providers' }, [
-						E('thead', {}, [ E('tr', { 'class': 'tr table-titles' }, [
-							...titles.map(title => E('th', { 'class': 'th', 'scope': 'col' }, [ title ])),
-							this.may ? E('th', { 'class': 'th failover-actions', 'scope': 'col' }, [ _('Actions') ]) : ''
-						]) ]),
-						this.body
-					])
-				]),
-				E('div', { 'class': 'cbi-section' }, [
-					E('h3', {}, [ _('Last day') ]),
-					E('div', { 'class': 'failover-timeline' }, [ this.names, this.day ]),
-					E('p', { 'class': 'failover-legend' }, [
-						...[ 'online', 'degraded', 'offline', 'no_carrier', 'checking' ].map(state => failover.badge(state)),
-						E('span', { 'class': 'failover-badge', 'data-state': 'traffic' }, [ _('Carried the traffic') ])
-					]),
-					E('details', {}, [ E('summary', {}, [ _('In words') ]), this.words ])
-				]),
-				E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('Switches') ]), this.noSwitch, this.history.node, this.allSwitches ])
-			])
-		]);
-		this.page = E('div', { 'class': 'failover' }, [ E('h2', {}, [ _('Failover') ]), this.announcement, this.excuse, this.known ]);
+		this.details = el('div',
+			el('div.cbi-section', el('h3', _('Providers')), providers.node),
+			el('div.cbi-section',
+				this.dayTitle,
+				el('div.failover-timeline', this.names, this.day),
+				el('p.failover-legend',
+					...[ 'online', 'degraded', 'offline', 'no_carrier', 'checking' ].map(state => failover.badge(state)),
+					E('span', { 'class': 'failover-badge', 'data-state': 'traffic' }, [ _('Carried the traffic') ])),
+				el('details', el('summary', _('In words')), this.words)),
+			el('div.cbi-section', el('h3', _('Switches')), this.noSwitch, this.history.node, this.allSwitches));
+		this.known = el('div', this.hero, ...this.alerts.map(alert => alert.node), this.welcome, this.details);
+		this.page = el('div.failover', el('h2', _('Failover')), this.announcement, this.excuse, this.known);
 	},
 
 	/* For those who may; busy until its promise is kept. */
@@ -192,7 +170,7 @@ return view.extend({
 			button.disabled = true;
 			button.classList.add('spinning');
 			Promise.resolve(action()).catch(error => {
-				ui.addNotification(null, E('p', {}, [ _('That did not work: %s').format(failover.excuse(error)) ]), 'error');
+				ui.addNotification(null, el('p', _('That did not work: %s').format(failover.excuse(error))), 'error');
 			}).then(() => this.refresh()).finally(() => {
 				button.disabled = false;
 				button.classList.remove('spinning');
@@ -214,8 +192,8 @@ return view.extend({
 			const yes = button(label, 'cbi-button-action important', () => action().then(resolve, reject));
 
 			ui.showModal([ title ], [
-				...sentences.filter(said => said).map(said => E('p', {}, [ said ])),
-				E('div', { 'class': 'right' }, [ button(_('Cancel'), '', resolve), ' ', yes ])
+				...sentences.filter(said => said).map(said => el('p', said)),
+				el('div.right', button(_('Cancel'), '', resolve), ' ', yes)
 			])?.setAttribute('aria-label', title);
 			yes.focus();
 		});
@@ -320,61 +298,58 @@ return view.extend({
 	},
 
 	newRow(name) {
-		const row = { open: false };
 		const id = 'failover-more-%d'.format(this.made = (this.made ?? 0) + 1);
 		const cell = (title, ...children) => E('td', { 'class': 'td', 'data-title': title }, children);
+		const button = (label, told, action) => {
+			const node = this.button(label, action);
+			node.setAttribute('aria-label', told.format(name));
+			return node;
+		};
+		const row = {
+			open: false,
+			toggle: E('button', { 'class': 'failover-toggle', 'type': 'button', 'aria-expanded': 'false', 'aria-controls': id, 'click': () => {
+				row.open = !row.open;
+				setAttribute(row.toggle, 'aria-expanded', String(row.open));
+				this.update();
+			} }, [ name ]),
+			description: el('div.failover-minor'),
+			badge: failover.badge(''),
+			roles: [ _('Active'), _('Standby'), _('Pinned'), _('Metered') ].map(role => el('span.failover-role', role)),
+			interface: link('', 'network'),
+			device: el('span.failover-device'),
+			gateway: el('div.failover-minor'),
+			metric: el('div.failover-minor'),
+			latency: el('span.failover-number'),
+			spark: series.newSpark(),
+			loss: el('span.failover-number'),
+			checks: el('span.failover-number'),
+			failed: el('div.failover-minor'),
+			since: el('span.failover-number'),
+			use: button(_('Use this one'), _('Use this one: %s'), () => this.pin(name)),
+			check: button(_('Check now'), _('Check now: %s'), () => failover.check(name)),
+			sentences: el('ul.failover-why'),
+			facts: FACTS.map(([ label, tell ]) => {
+				const value = el('dd');
+				return { tell, value, node: el('div', el('dt', label), value) };
+			}),
+			tests: table([ _('Test'), _('Type'), _('Target'), _('Sent'), _('Lost'), _('Latency'), _('Last answer') ])
+		};
 
-		row.toggle = E('button', { 'class': 'failover-toggle', 'type': 'button', 'aria-expanded': 'false', 'aria-controls': id, 'click': () => {
-			row.open = !row.open;
-			setAttribute(row.toggle, 'aria-expanded', String(row.open));
-			this.update();
-		} }, [ name ]);
-		row.description = text('div', 'failover-minor');
-		row.badge = failover.badge('');
-		row.roles = [ _('Active'), _('Standby'), _('Pinned'), _('Metered') ].map(role => E('span', { 'class': 'failover-role', 'hidden': '' }, [ role ]));
 		row.roles[0].classList.add('active');
-		row.interface = link('', 'network');
-		row.device = text('span', 'failover-device');
-		row.gateway = text('div', 'failover-minor');
-		row.metric = text('div', 'failover-minor');
-		row.latency = text('span', 'failover-number');
-		row.spark = series.newSpark();
-		row.loss = text('span', 'failover-number');
-		row.checks = text('span', 'failover-number');
-		row.failed = text('div', 'failover-minor');
-		row.since = text('span', 'failover-number');
-		row.use = this.button(_('Use this one'), () => this.pin(name));
-		row.use.setAttribute('aria-label', _('Use this one: %s').format(name));
-		row.check = this.button(_('Check now'), () => failover.check(name));
-		row.check.setAttribute('aria-label', _('Check now: %s').format(name));
-
-		row.node = E('tr', { 'class': 'tr failover-provider' }, [
+		row.node = el('tr.tr.failover-provider',
 			E('th', { 'class': 'td', 'scope': 'row' }, [ row.toggle, row.description ]),
-			cell(_('State'), row.badge, E('div', {}, row.roles)),
+			cell(_('State'), row.badge, el('div', ...row.roles)),
 			cell(_('Connection'), row.interface, row.device, row.gateway, row.metric),
 			cell(_('Latency'), row.latency, row.spark),
 			cell(_('Loss'), row.loss),
 			cell(_('Checks'), row.checks, row.failed),
-			cell(_('Since'), row.since)
-		]);
-		if (this.may)
-			row.node.appendChild(E('td', { 'class': 'td failover-actions' }, [ row.use ]));
-
-		row.sentences = E('ul', { 'class': 'failover-why' });
-		row.facts = FACTS.map(([ label, tell ]) => {
-			const value = E('dd', {}, ['']);
-			return { tell, value, node: E('div', {}, [ E('dt', {}, [ label ]), value ]) };
-		});
-		row.tests = table([ _('Test'), _('Type'), _('Target'), _('Sent'), _('Lost'), _('Latency'), _('Last answer') ]);
-		row.tests.node.setAttribute('aria-label', _('Tests of %s').format(name));
-		row.rest = E('div', { 'hidden': '' }, [
-			E('dl', { 'class': 'failover-facts' }, row.facts.map(fact => fact.node)),
+			cell(_('Since'), row.since),
+			...(this.may ? [ el('td.td.failover-actions', row.use) ] : []));
+		row.rest = el('div',
+			el('dl.failover-facts', ...row.facts.map(fact => fact.node)),
 			row.tests.node,
-			E('p', { 'class': 'failover-buttons' }, [ row.check, link(_('Settings of the providers'), 'failover') ])
-		]);
-		row.more = E('tr', { 'class': 'tr failover-more', 'id': id }, [
-			E('td', { 'class': 'td', 'colspan': this.may ? 8 : 7 }, [ row.sentences, row.rest ])
-		]);
+			el('p.failover-buttons', row.check, link(_('Settings of the providers'), 'failover')));
+		row.more = E('tr', { id, 'class': 'tr failover-more' }, [ E('td', { 'class': 'td', 'colspan': 8 }, [ row.sentences, row.rest ]) ]);
 
 		return row;
 	},
@@ -423,11 +398,12 @@ return view.extend({
 	updateDay(names) {
 		const uptime = series.next || this.status.uptime;
 
+		setText(this.dayTitle, uptime < 86400 ? _('Since the start of failoverd') : _('Last day'));
 		list(this.names, 'div', names);
 		series.drawDay(this.day, names, this.status.active, uptime);
 		this.words.replaceChildren(...names.flatMap(name => {
 			const bands = series.bands(name, uptime).filter(band => band[2] != 'online');
-			return [ E('dt', {}, [ name ]), ...(bands.length ? bands.map(band => E('dd', {}, [ series.tellBand(band) ])) : [ E('dd', {}, [ _('No trouble seen.') ]) ]) ];
+			return [ el('dt', name), ...(bands.length ? bands.map(series.tellBand, series) : [ _('No trouble seen.') ]).map(words => el('dd', words)) ];
 		}));
 	},
 
