@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use lab::{wait_for, wait_for_some};
+use lab::wait_for;
 use serde_json::{Value, json};
 
 use crate::bridge::http;
@@ -83,7 +83,7 @@ impl Browser {
             "goog:chromeOptions": { "args": arguments },
             "timeouts": { "script": 30000, "pageLoad": 30000 },
         } } });
-        let session = browser.send("POST", "/session", Some(&capabilities));
+        let (_, session) = browser.send("POST", "/session", Some(&capabilities));
         browser.session = session["sessionId"].as_str().unwrap_or_else(|| panic!("chromium: {session}")).to_owned();
         browser.window = browser.command("GET", "/window", None).as_str().unwrap().to_owned();
         // Otherwise the driver has every page believe that it is in front.
@@ -143,20 +143,32 @@ impl Browser {
 
     /// Clicks the first element that fits, with the mouse: it must be there, and nothing in front of it.
     pub(crate) fn click(&self, selector: &str) {
-        let element = self.find(selector);
-        self.command("POST", &format!("/element/{element}/click"), Some(&json!({})));
+        self.on(selector, "click", &json!({}));
     }
 
     /// Types into the first element that fits; keys beyond text are WebDriver's (`\u{e007}` is Enter).
     pub(crate) fn type_into(&self, selector: &str, text: &str) {
-        let element = self.find(selector);
-        self.command("POST", &format!("/element/{element}/value"), Some(&json!({ "text": text })));
+        self.on(selector, "value", &json!({ "text": text }));
     }
 
     /// Empties an input.
     pub(crate) fn clear(&self, selector: &str) {
-        let element = self.find(selector);
-        self.command("POST", &format!("/element/{element}/clear"), Some(&json!({})));
+        self.on(selector, "clear", &json!({}));
+    }
+
+    /// Does something to the first element that fits, as soon as that can be done: a page that polls may put another in its place.
+    fn on(&self, selector: &str, action: &str, body: &Value) {
+        let by = json!({ "using": "css selector", "value": selector });
+        let mut last = Value::from("no such element");
+        let done = wait_for(SOON, &format!("{action} on {selector}"), || {
+            let found = self.command("POST", "/elements", Some(&by));
+            let Some(element) = found.get(0).and_then(|it| it[ELEMENT].as_str()) else { return false };
+            let path = format!("/session/{}/element/{element}/{action}", self.session);
+            let (status, answer) = self.send("POST", &path, Some(body));
+            last = answer["message"].clone();
+            status == 200
+        });
+        done.unwrap_or_else(|error| panic!("{error}: {last}; the page says: {}", self.text("body")));
     }
 
     /// Presses and releases a key wherever the focus is.
@@ -166,19 +178,12 @@ impl Browser {
         self.command("POST", "/actions", Some(&json!({ "actions": [source] })));
     }
 
-    fn find(&self, selector: &str) -> String {
-        let body = json!({ "using": "css selector", "value": selector });
-        let look = || {
-            let found = self.command("POST", "/elements", Some(&body));
-            Some(found.get(0)?[ELEMENT].as_str()?.to_owned())
-        };
-        let found = wait_for_some(SOON, &format!("an element {selector}"), look);
-        found.unwrap_or_else(|error| panic!("{error}; the page says: {}", self.text("body"))).0
-    }
-
     /// Saves what can be seen of the page, all its length, as target/luci/NAME.png.
     pub(crate) fn screenshot(&self, name: &str) -> PathBuf {
-        let shot = self.chrome("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }));
+        let mut clip = self.chrome("Page.getLayoutMetrics", json!({}))["cssContentSize"].take();
+        clip["scale"] = 1.into();
+        let whole = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let shot = self.chrome("Page.captureScreenshot", whole);
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/luci");
         // As an ordinary user there may be nowhere to put it.
         let file = directory.join(format!("{name}.png"));
@@ -248,17 +253,23 @@ impl Browser {
         self.command("POST", "/goog/cdp/execute", Some(&json!({ "cmd": command, "params": parameters })))
     }
 
-    fn command(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        self.send(method, &format!("/session/{}{path}", self.session), body)
+    /// What becomes of it when this process is killed.
+    pub(crate) fn abandon(&mut self) {
+        drop(self.driver.stdin.take());
     }
 
-    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+    fn command(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let (status, value) = self.send(method, &format!("/session/{}{path}", self.session), body);
+        assert_eq!(status, 200, "{method} {path} {}: {}", body.unwrap_or(&Value::Null), value["message"]);
+        value
+    }
+
+    fn send(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let text = body.map(Value::to_string);
         let (status, reply) = http::ask(self.address, method, path, text.as_deref(), PATIENCE)
             .unwrap_or_else(|error| panic!("chromedriver, {method} {path}: {error}"));
         let mut reply: Value = serde_json::from_slice(&reply).unwrap();
-        assert_eq!(status, 200, "{method} {path} {}: {}", text.unwrap_or_default(), reply["value"]["message"]);
-        reply["value"].take()
+        (status, reply["value"].take())
     }
 }
 
