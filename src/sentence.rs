@@ -27,23 +27,25 @@ pub enum Part {
 /// `say!("{0} is online for {1}", name, duration(seconds))`: a [`Sentence`] from a literal pattern, in one line, and its parts.
 #[macro_export]
 macro_rules! say {
-    ($pattern:literal $(, $part:expr)* $(,)?) => {
-        $crate::sentence::Sentence::new($pattern)$(.with($part))*
-    };
+    ($pattern:literal $(, $part:expr)* $(,)?) => {{
+        #[allow(unused_mut)]
+        let mut sentence = $crate::sentence::Sentence::new($pattern);
+        $(sentence.put($part);)*
+        sentence
+    }};
 }
 
 impl Sentence {
-    /// Use [`say!`], by which the translations find the pattern.
+    /// Use [`say!`], by which the translations find the pattern. Never inlined: there are so many sentences that it would count.
+    #[inline(never)]
     pub const fn new(pattern: &'static str) -> Self {
         Self { pattern, parts: Vec::new() }
     }
 
-    /// The next part. Never inlined: there are so many sentences that each would make the program larger.
-    #[must_use]
+    /// The next part.
     #[inline(never)]
-    pub fn with(mut self, part: impl Into<Part>) -> Self {
+    pub fn put(&mut self, part: impl Into<Part>) {
         self.parts.push(part.into());
-        self
     }
 
     /// As ubus carries it: the pattern, then its parts; `["{0} is offline: {1}", "lte", ["no carrier"]]`.

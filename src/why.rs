@@ -76,8 +76,12 @@ impl Explanation {
 }
 
 fn object<const COUNT: usize>(members: [(&str, Option<Value>); COUNT]) -> Value {
-    let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Value::Object(members.collect::<Map<_, _>>())
+    // One by one: collecting would bring a sort of its own into the program.
+    let mut object = Map::new();
+    for (name, value) in members {
+        value.map(|value| object.insert(name.to_owned(), value));
+    }
+    Value::Object(object)
 }
 
 /// Why a provider is active, or why it is not although it is reliable.

@@ -50,6 +50,8 @@ impl Core {
             ("disabled", say!("Failover is disabled: it changes nothing ('option enabled' is 0)."))
         } else if self.providers.is_empty() {
             ("no_provider", say!("No provider is configured: 'failoverd init' looks for lines to the internet."))
+        } else if self.enabled().next().is_none() {
+            ("disabled", say!("Every provider is disabled in the configuration."))
         } else if self.snapshot.is_none() || self.hold.is_some() {
             ("starting", say!("Starting: what lines there are is not known yet."))
         } else {
@@ -153,12 +155,15 @@ impl Core {
         let (role, reason_code) = if self.active == Some(provider.id) {
             let standing = self.standing_of_active(provider);
             sentences.push(standing.sentence());
-            sentences.extend(self.successor(provider, &standing).map(|it| it.sentence()));
+            if let Some(takeover) = self.successor(provider, &standing) {
+                sentences.push(takeover.sentence());
+            }
             ("active", standing.code())
         } else if state == ProviderState::Disabled || !self.takes_part(provider) {
             let section = if self.settings.enabled { provider.settings.name.as_str() } else { "settings" };
-            let by_option = !provider.settings.enabled && !self.stopping;
-            sentences.extend(by_option.then(|| Takeover::Enabled(section).sentence()));
+            if !provider.settings.enabled && !self.stopping {
+                sentences.push(Takeover::Enabled(section).sentence());
+            }
             ("disabled", provider.reason().map_or("disabled", |reason| reason.code()))
         } else {
             self.explain_waiting(provider, now, &mut sentences)
@@ -187,15 +192,16 @@ impl Core {
     ) -> (&'static str, &'static str) {
         let reliable = provider.is_reliable();
         let (standing, takeover) = self.place(provider, now);
-        sentences.extend(standing.as_ref().map(Standing::sentence));
-        if matches!(takeover, Takeover::In(_) | Takeover::ReliableFor(1..)) {
-            let (usual, delay) = (provider.settings.check.failback_delay, provider.failback_delay());
-            let longer = say!(
+        if let Some(standing) = &standing {
+            sentences.push(standing.sentence());
+        }
+        let (usual, delay) = (provider.settings.check.failback_delay, provider.failback_delay());
+        if delay > usual && matches!(takeover, Takeover::In(_) | Takeover::ReliableFor(1..)) {
+            sentences.push(say!(
                 "Its failback delay of {0} is {1} now: each failure within ten minutes of the one before doubles it.",
                 time(usual),
                 time(delay)
-            );
-            sentences.extend((delay > usual).then_some(longer));
+            ));
         }
         if !reliable && takeover != Takeover::Mended {
             needs(provider, sentences);

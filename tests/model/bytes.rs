@@ -134,6 +134,7 @@ pub fn play(data: &[u8]) {
         );
         tokens.truncate(256);
         let _ = core.status(now);
+        let _ = core.why(now).to_json(true);
     }
 }
 

@@ -115,9 +115,9 @@ fn what_happens_is_told() {
     hear(&json!({ "action": "switch", "from": "wan1", "to": "wan0" }));
     world.ask(&["pin", "wan1"]);
     hear(&json!({ "action": "pinned", "provider": "wan1" }));
-    hear(&json!({ "action": "switch", "from": "wan0", "to": "wan1", "reason": "pinned" }));
+    hear(&json!({ "action": "switch", "from": "wan0", "to": "wan1", "reason": "pinned", "reason_code": "pinned" }));
     world.provider(0).carrier(false).unwrap();
-    hear(&json!({ "action": "offline", "provider": "wan0", "reason": "no carrier" }));
+    hear(&json!({ "action": "offline", "provider": "wan0", "reason": "no carrier", "reason_code": "no_carrier" }));
     world.configure("config nonsense\n");
     assert_eq!(world.cli(&["reload"]).code(), 2);
     let refused = hear(&json!({ "action": "config_error" }));

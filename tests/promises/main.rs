@@ -23,4 +23,5 @@ mod second_opinion;
 mod series;
 mod start;
 mod switching;
+mod why;
 mod world;

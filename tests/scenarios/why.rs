@@ -307,6 +307,9 @@ fn without_failover() {
         ("Failover is disabled: it changes nothing ('option enabled' is 0).".into(), "disabled")
     );
     assert!(said(&world, "a").ends_with("It takes part when failover.settings.enabled is set to 1."));
+    let none = Config::count(2).with(|it| it.providers.iter_mut().for_each(|it| it.enabled = false));
+    world.feed(Event::Reload(Box::new(none.0)));
+    assert_eq!(headline(&world), ("Every provider is disabled in the configuration.".into(), "disabled"));
     world.feed(Event::Reload(Box::new(Config::count(0).0)));
     assert_eq!(headline(&world).1, "no_provider");
     world.feed(Event::Reload(Box::new(Config::count(2).0)));

@@ -322,12 +322,18 @@ fn the_owners_commands_get_the_event_and_disturb_nobody() {
             None => drop(fs::remove_file(root.path("/etc/failover.user"))),
         }
         let mut command = root.shell(&["-c", &format!(". {}; echo behind", script.display())]);
-        command.envs([("ACTION", "switch"), ("FROM", "a b"), ("TO", "c"), ("REASON", "$(x) 'y")]);
+        command.envs([
+            ("ACTION", "switch"),
+            ("FROM", "a b"),
+            ("TO", "c"),
+            ("REASON", "$(x) 'y"),
+            ("REASON_CODE", "no_carrier"),
+        ]);
         command.envs([("HOME", "/var/run/failover"), ("UCI_CONFIG_DIR", "/var/run/failover")]);
         String::from_utf8(run(&mut command).stdout).unwrap()
     };
-    assert_eq!(shell(Some("echo \"$ACTION/$FROM/$TO/$REASON/$PROVIDER\" > OUT; exit 3")), "behind\n");
-    assert_eq!(root.read("/out"), "switch/a b/c/$(x) 'y/\n");
+    assert_eq!(shell(Some("echo \"$ACTION/$FROM/$TO/$REASON/$REASON_CODE/$PROVIDER\" > OUT; exit 3")), "behind\n");
+    assert_eq!(root.read("/out"), "switch/a b/c/$(x) 'y/no_carrier/\n");
     assert_eq!(shell(Some("echo \"$HOME/$UCI_CONFIG_DIR\" > OUT")), "behind\n");
     assert_eq!(root.read("/out"), "/root/\n", "nothing but the event comes from whoever asked for it");
     assert_eq!(shell(None), "behind\n");

@@ -31,7 +31,10 @@ async fn scripts_are_called_in_order_from_the_first_notice_on() {
     let told = drive_until(&mut bus, "40 calls", || procd.calls().len() == 40).await;
     assert_eq!(unheard(told), Vec::<String>::new());
     for (number, call) in procd.calls().iter().enumerate() {
-        assert_eq!(*call, ["ACTION=switch", "FROM=fiber", "TO=lte", &format!("REASON={number}")]);
+        assert_eq!(
+            *call,
+            ["ACTION=switch", "FROM=fiber", "TO=lte", &format!("REASON={number}"), "REASON_CODE=no_carrier"]
+        );
     }
     assert!(unheard(drive_for(&mut bus, Duration::from_millis(50)).await).is_empty());
 }
