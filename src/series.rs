@@ -4,7 +4,7 @@
 //!
 //! Nothing has to happen for a minute to begin: what passed is filled in with the next event, or when somebody looks.
 
-use std::collections::VecDeque;
+use std::collections::{BinaryHeap, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -160,11 +160,8 @@ impl Series {
     fn settle(&mut self) {
         let begin = self.last.saturating_mul(MINUTE);
         let results = self.results.iter().rev().take_while(|result| result.at() >= begin);
-        let median = median(results.filter_map(|result| result.latency).collect());
-        let latency = self.minutes.back_mut().and_then(|minute| minute.latency.as_mut());
-        if let (Some(latency), Some(median)) = (latency, median) {
-            latency.median = median;
-        }
+        let latencies = results.filter_map(|result| result.latency).map(Micros::get).collect();
+        set_median(self.minutes.back_mut().and_then(|minute| minute.latency.as_mut()), latencies);
     }
 
     /// Makes ready for being read: everything up to now is in its place.
@@ -173,16 +170,21 @@ impl Series {
         self.settle();
     }
 
-    /// When its entries begin that fall into `since..until` at least in part: results, or with a `step` other than 0 stretches of that
-    /// many seconds.
-    pub fn starts(&self, since: u32, until: u32, step: u32) -> Vec<u32> {
+    /// Adds when its entries begin that fall into `since..until` at least in part: results, or with a `step` other than 0 stretches of
+    /// that many seconds.
+    pub fn starts(&self, since: u32, until: u32, step: u32, starts: &mut Vec<u32>) {
         let Some(whole) = since.checked_div(step) else {
-            return self.results(since, until).map(CheckResult::at).collect();
+            return starts.extend(self.results(since, until).map(CheckResult::at));
         };
-        let first = self.first().saturating_mul(MINUTE) / step;
-        let begin = whole.max(first).saturating_mul(step);
-        let end = if self.minutes.is_empty() { 0 } else { until };
-        (begin..end).step_by(usize::try_from(step).unwrap_or(usize::MAX)).collect()
+        if self.minutes.is_empty() {
+            return;
+        }
+        let oldest = self.first().saturating_mul(MINUTE) / step;
+        let mut start = whole.max(oldest).saturating_mul(step);
+        while start < until {
+            starts.push(start);
+            start = start.saturating_add(step);
+        }
     }
 
     /// The results of `since..until`, oldest first.
@@ -195,25 +197,22 @@ impl Series {
         let first = self.first();
         let (from, to) = (start / MINUTE, start.saturating_add(step) / MINUTE);
         let count = |minutes: u32| usize::try_from(minutes).unwrap_or(usize::MAX);
-        let skipped = from.saturating_sub(first);
-        let taken = to.saturating_sub(from.max(first));
+        let (before, within) = (count(from.saturating_sub(first)), count(to.saturating_sub(from.max(first))));
         let mut medians = Vec::new();
         let mut all: Option<Stretch> = None;
-        for minute in self.minutes.iter().skip(count(skipped)).take(count(taken)) {
-            let all = all.get_or_insert(Stretch { state: minute.state, probes: 0, lost: 0, latency: minute.latency });
+        for minute in self.minutes.iter().skip(before).take(within) {
+            let all = all.get_or_insert(Stretch { state: minute.state, probes: 0, lost: 0, latency: None });
             all.state = worse(all.state, minute.state);
             all.probes += usize::from(minute.probes);
             all.lost += usize::from(minute.lost);
             if let Some(new) = minute.latency {
-                medians.push(new.median);
+                medians.push(new.median.get());
                 let so_far = all.latency.get_or_insert(new);
                 so_far.min = so_far.min.min(new.min);
                 so_far.max = so_far.max.max(new.max);
             }
         }
-        if let (Some(latency), Some(median)) = (all.as_mut().and_then(|all| all.latency.as_mut()), median(medians)) {
-            latency.median = median;
-        }
+        set_median(all.as_mut()?.latency.as_mut(), medians);
         all
     }
 
@@ -228,19 +227,27 @@ impl Series {
 }
 
 /// The end of what fits into one reply, where `starts` has the beginnings of all entries up to `until`.
-pub fn page(mut starts: Vec<u32>, until: u32) -> u32 {
-    starts.sort_unstable();
-    match (starts.first(), starts.get(PAGE)) {
-        // The entries of one second are never torn apart, however many they are: the reader must get on.
-        (Some(&first), Some(&beyond)) => beyond.max(first.saturating_add(1)),
-        _ => until,
+pub fn page(starts: Vec<u32>, until: u32) -> u32 {
+    if starts.len() <= PAGE {
+        return until;
     }
+    let starts = sorted(starts);
+    // The entries of one second are never torn apart, however many they are: the reader must get on.
+    let beyond_first = starts.first().map_or(until, |first| first.saturating_add(1));
+    starts.get(PAGE).map_or(until, |beyond| beyond_first.max(*beyond))
 }
 
 /// Of an even number the lower of the two in the middle: one that was measured.
-fn median(mut latencies: Vec<Micros>) -> Option<Micros> {
-    latencies.sort_unstable();
-    latencies.get(latencies.len().checked_sub(1)? / 2).copied()
+fn set_median(latency: Option<&mut Latency>, latencies: Vec<u32>) {
+    let middle = latencies.len().saturating_sub(1) / 2;
+    if let (Some(latency), Some(median)) = (latency, sorted(latencies).get(middle).and_then(|it| Micros::new(*it))) {
+        latency.median = median;
+    }
+}
+
+/// By a heap, which is a tenth of the code of `sort`.
+fn sorted(numbers: Vec<u32>) -> Vec<u32> {
+    BinaryHeap::from(numbers).into_sorted_vec()
 }
 
 fn micros(latency: Duration) -> Micros {

@@ -54,7 +54,7 @@ pub enum Call {
         provider: Option<String>,
         /// Seconds since the daemon's start: what came from then on.
         since: u64,
-        /// Seconds, a multiple of 60: that much time in one entry; 0: single results.
+        /// Seconds, a multiple of 60 up to 3600: that much time in one entry; 0: single results.
         step: u32,
     },
     /// `schema`: every option with what it takes.
@@ -336,6 +336,8 @@ mod tests {
                 InvalidArgument,
                 "text is no number",
             ),
+            ("series", |a| a.put_i32(Some("step"), 90), InvalidArgument, "no whole minutes"),
+            ("series", |a| a.put_i32(Some("step"), 3660), InvalidArgument, "more than an hour"),
         ] {
             assert_eq!(parse(method, fill), Err(status), "{method}: {why}");
         }

@@ -7,7 +7,7 @@ use super::status::percent;
 use crate::moment::Moment;
 use crate::provider::Provider;
 use crate::random::Random;
-use crate::series::{CheckResult, Micros, Stretch, Switch, page};
+use crate::series::{Latency, Micros, Switch, page};
 
 impl Core {
     /// What came from second `since` of this run on, up to but without the current second: single results, or with a `step` the
@@ -16,13 +16,17 @@ impl Core {
         if name.is_some_and(|name| !self.knows(name)) {
             return None;
         }
-        self.providers.iter_mut().for_each(|provider| provider.series.catch_up(now));
-        let asked: Vec<&Provider> =
-            self.providers.iter().filter(|it| name.is_none_or(|name| it.settings.name == name)).collect();
         let second = |at: Moment| u32::try_from(at.since(self.started).as_secs()).unwrap_or(u32::MAX);
         let (since, uptime) = (u32::try_from(since).unwrap_or(u32::MAX), second(now));
-        let next = page(asked.iter().flat_map(|it| it.series.starts(since, uptime, step)).collect(), uptime);
-        let providers: Value = asked.iter().map(|it| provider_entries(it, since, next, step)).collect();
+        let asked = |provider: &Provider| name.is_none_or(|name| provider.settings.name == name);
+        let mut starts = Vec::new();
+        for provider in self.providers.iter_mut().filter(|it| asked(it)) {
+            provider.series.catch_up(now);
+            provider.series.starts(since, uptime, step, &mut starts);
+        }
+        let next = page(starts, uptime);
+        let providers = self.providers.iter().filter(|it| asked(it));
+        let providers: Vec<Value> = providers.map(|it| provider_entries(it, since, next, step)).collect();
         let mut reply =
             json!({ "run": self.run, "uptime": uptime, "next": next, "step": step, "providers": providers });
         if name.is_none() {
@@ -42,26 +46,30 @@ pub(super) fn run(seed: u64) -> u32 {
 
 fn provider_entries(provider: &Provider, since: u32, next: u32, step: u32) -> Value {
     let series = &provider.series;
-    let entries: Vec<Value> = if step == 0 {
-        series.results(since, next).map(result_entry).collect()
+    let mut entries: Vec<Value> = vec![];
+    if step == 0 {
+        for result in series.results(since, next) {
+            let latency = result.latency.map(|latency| milliseconds(latency, 100.0));
+            entries.push(entry(result.at(), u8::from(result.is_ok()).into(), &[latency]));
+        }
     } else {
-        let stretch = |start| Some(stretch_entry(start, series.stretch(start, step)?));
-        series.starts(since, next, step).into_iter().filter_map(stretch).collect()
-    };
+        let mut starts = Vec::new();
+        series.starts(since, next, step, &mut starts);
+        for start in starts {
+            let Some(stretch) = series.stretch(start, step) else { continue };
+            let loss = percent(stretch.lost, stretch.probes);
+            let latency = |of: fn(Latency) -> Micros| stretch.latency.map(|it| milliseconds(of(it), 10.0));
+            let numbers = [Some(loss), latency(|it| it.min), latency(|it| it.median), latency(|it| it.max)];
+            entries.push(entry(start, stretch.state.word().into(), &numbers));
+        }
+    }
     json!({ "name": provider.settings.name, "entries": entries })
 }
 
-fn result_entry(result: CheckResult) -> Value {
-    let mut entry = vec![result.at().into(), u8::from(result.is_ok()).into()];
-    entry.extend(result.latency.map(|latency| milliseconds(latency, 100.0)));
-    entry.into()
-}
-
-fn stretch_entry(start: u32, stretch: Stretch) -> Value {
-    let loss = percent(stretch.lost, stretch.probes);
-    let mut entry = vec![start.into(), stretch.state.word().into(), loss.into()];
-    if let Some(latency) = stretch.latency {
-        entry.extend([latency.min, latency.median, latency.max].map(|it| milliseconds(it, 10.0)));
+fn entry(at: u32, kind: Value, numbers: &[Option<f64>]) -> Value {
+    let mut entry = vec![at.into(), kind];
+    for number in numbers.iter().flatten() {
+        entry.push((*number).into());
     }
     entry.into()
 }
@@ -78,8 +86,8 @@ fn switch_entry(switch: &Switch, at: u32) -> Value {
 }
 
 /// Rounded to so many parts of a millisecond.
-fn milliseconds(latency: Micros, parts: f64) -> Value {
-    ((f64::from(latency.get()) * parts / 1000.0).round() / parts).into()
+fn milliseconds(latency: Micros, parts: f64) -> f64 {
+    (f64::from(latency.get()) * parts / 1000.0).round() / parts
 }
 
 #[cfg(test)]

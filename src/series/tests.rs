@@ -16,6 +16,12 @@ fn check(at: Moment, ok: bool, latency_us: Option<u64>, first: u32, lost: u32) -
     Check { at, failure, latency: latency_us.map(Duration::from_micros), sent: first, first, first_lost: lost }
 }
 
+fn starts(series: &Series, since: u32, until: u32, step: u32) -> Vec<u32> {
+    let mut starts = vec![];
+    series.starts(since, until, step, &mut starts);
+    starts
+}
+
 fn good(series: &mut Series, seconds: f64, latency_us: u64) {
     series.record(at(seconds), &check(at(seconds), true, Some(latency_us), 1, 0));
 }
@@ -23,7 +29,7 @@ fn good(series: &mut Series, seconds: f64, latency_us: u64) {
 /// `(start, state, lost of probes, min/median/max)` of every stretch from `since` on.
 fn told(series: &mut Series, now: f64, since: u32, step: u32) -> Vec<String> {
     series.catch_up(at(now));
-    let stretches = series.starts(since, series.second(at(now)), step).into_iter().map(|start| {
+    let stretches = starts(series, since, series.second(at(now)), step).into_iter().map(|start| {
         let it = series.stretch(start, step).unwrap();
         let latency = it.latency.map(|it| format!(" {}/{}/{}", it.min, it.median, it.max)).unwrap_or_default();
         format!("{start} {} {}/{}{latency}", it.state.word(), it.lost, it.probes)
@@ -168,10 +174,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..400)
 }
 
+/// When, whether it succeeded, microseconds, first probes, those lost.
+type Ended = (Moment, bool, Option<u64>, u32, u32);
+
 /// Everything, kept for ever and looked through from the start each time.
 #[derive(Default)]
 struct Model {
-    checks: Vec<(Moment, bool, Option<u64>, u32, u32)>,
+    checks: Vec<Ended>,
     states: Vec<(Moment, ProviderState)>,
 }
 
@@ -184,7 +193,7 @@ impl Model {
         let checks: Vec<_> = self.checks.iter().filter(|it| (begin..end).contains(&it.0)).collect();
         let mut latencies: Vec<u64> = checks.iter().filter_map(|it| it.2).map(|it| it.max(1)).collect();
         latencies.sort();
-        let sum = |of: fn(&(Moment, bool, Option<u64>, u32, u32)) -> u32| checks.iter().map(|it| of(it) as usize).sum();
+        let sum = |of: fn(&Ended) -> u32| checks.iter().map(|it| of(it) as usize).sum();
         (states, sum(|it| it.3), sum(|it| it.4), latencies)
     }
 
@@ -245,12 +254,12 @@ proptest! {
         let read: Vec<_> = read.iter().map(|it| (it.at(), it.is_ok(), it.latency.map(|it| u64::from(it.get())))).collect();
         prop_assert_eq!(read, whole, "nothing lost, nothing twice");
         let Some((first, _)) = model.states.first() else {
-            prop_assert_eq!(series.starts(0, next, 60), Vec::<u32>::new());
+            prop_assert_eq!(starts(&series, 0, next, 60), Vec::<u32>::new());
             return Ok(());
         };
         let kept = (series.second(*first) / 60).max((series.second(now) / 60 + 1).saturating_sub(u32::from(MINUTES)));
         for step in [60, 120, 600, 3600] {
-            let starts = series.starts(0, next, step);
+            let starts = self::starts(&series, 0, next, step);
             let want: Vec<u32> = (kept * 60 / step..).map(|it| it * step).take_while(|start| *start < next).collect();
             prop_assert_eq!(&starts, &want, "every one, in steps of {}", step);
             // Of the oldest one a part is forgotten.
