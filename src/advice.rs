@@ -6,8 +6,8 @@ mod operator;
 #[cfg(test)]
 mod tests;
 
-use crate::neighbours::{Firewall, Neighbours, Protocol, Zone, protocol};
-use crate::settings::{Problem, ProviderSettings, Settings, TestKind, UplinkSource, did_you_mean};
+use crate::neighbours::{Configured, Firewall, Neighbours, Network, Protocol, Zone, protocol};
+use crate::settings::{GatewaySetting, Problem, ProviderSettings, Settings, TestKind, UplinkSource, did_you_mean};
 use crate::uci::File;
 
 /// Everything to be said about a configuration that is valid: `file` is the parsed text of `settings`, `path` its name.
@@ -19,6 +19,7 @@ pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbo
             found.push(problem);
         }
     };
+    let mut taken: Vec<(String, &str, u32)> = Vec::new();
     for provider in settings.providers.iter().filter(|provider| provider.enabled) {
         let section = section(file, "provider", &provider.name);
         let line = section.map_or(1, |section| section.line);
@@ -28,6 +29,21 @@ pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbo
             say(line, format!("{label}: {text}"));
         } else if let Some(text) = firewall.and_then(|firewall| reachable(provider, firewall, neighbours)) {
             say(line, format!("{label}: {text}"));
+        }
+        if let Some(text) = without_gateway(provider, neighbours) {
+            say(line, format!("{label}: {text}"));
+        }
+        if let Some((device, place)) = device_of(provider, neighbours) {
+            match taken.iter().find(|(known, ..)| *known == device) {
+                Some((_, first, line_of_first)) => say(
+                    line,
+                    format!(
+                        "{label}: its device '{device}'{place} is used by provider '{first}' already (line {line_of_first}): only the \
+                         earlier one can work; remove one, or give it a device of its own"
+                    ),
+                ),
+                None => taken.push((device, &provider.name, line)),
+            }
         }
         // Whoever wrote 'metered 0' knows.
         let decided = section.is_some_and(|section| section.option("metered").is_some());
@@ -43,6 +59,19 @@ pub fn advice(path: &str, file: &File, settings: &Settings, neighbours: &Neighbo
         }
     }
     found
+}
+
+/// Takes any bytes as each of the files; it must not panic. For fuzzing and the replay of its corpus.
+#[doc(hidden)]
+pub fn exercise(bytes: &[u8], settings: &Settings) {
+    const NETWORK: &[u8] =
+        b"config interface wan\n option device eth0\n option proto static\nconfig interface lan\n option device @wan";
+    for network in [bytes, NETWORK] {
+        let neighbours =
+            Neighbours::parse(Some(("network", network)), Some(("wireless", bytes)), Some(("firewall", bytes)));
+        let found = advice("failover", &crate::uci::parse(bytes), settings, &neighbours);
+        let _: usize = found.iter().map(|problem| problem.to_string().len()).sum();
+    }
 }
 
 fn section<'a>(file: &'a File, kind: &str, name: &str) -> Option<&'a crate::uci::Section> {
@@ -61,6 +90,38 @@ fn missing(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<Strin
     let names = network.interfaces.iter().map(|interface| interface.name.as_str());
     let hint = || did_you_mean(name, names);
     network.find(name).is_none().then(|| format!("there is no interface '{name}' in {}{}", network.path, hint()))
+}
+
+/// With a fixed address nobody tells a gateway: without one the line leads nowhere.
+fn without_gateway(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<String> {
+    let (network, configured) = configured(provider, neighbours)?;
+    let fixed = Protocol::of(&configured.proto) == Protocol::Fixed && !configured.gateway;
+    (fixed && provider.gateway == GatewaySetting::Learnt).then(|| {
+        format!(
+            "interface '{}' is static and has no gateway at {}:{}: nothing gets out through it; set option gateway there, or for this \
+             provider",
+            configured.name, network.path, configured.line
+        )
+    })
+}
+
+/// The device of a provider, and where that is said; two cannot share one. (That two name the same one is not accepted at all.)
+fn device_of(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<(String, String)> {
+    match &provider.source {
+        UplinkSource::Device(device) => Some((device.clone(), String::new())),
+        UplinkSource::Interface(_) => {
+            let (network, configured) = configured(provider, neighbours)?;
+            Some((network.device_of(configured)?, format!(" ({}:{})", network.path, configured.line)))
+        }
+    }
+}
+
+/// The provider's interface in the network file; what a child interface like NAME_4 has, its parent does not tell.
+fn configured<'a>(provider: &ProviderSettings, neighbours: &'a Neighbours) -> Option<(&'a Network, &'a Configured)> {
+    let (UplinkSource::Interface(name), Some(network)) = (&provider.source, neighbours.network.as_ref()) else {
+        return None;
+    };
+    Some((network, network.find(name).filter(|configured| configured.name == *name)?))
 }
 
 /// Why the LAN's traffic does not get through a provider.
@@ -113,7 +174,7 @@ fn identity(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<(Vec
         UplinkSource::Device(device) => {
             let names = same_device(Some(device), neighbours);
             // Of a modem's or a WLAN client's interface the file does not tell the device: it may be this one.
-            let unknown = |network: &crate::neighbours::Network| {
+            let unknown = |network: &Network| {
                 let unmanaged = |proto: &str| Protocol::of(proto) == Protocol::Unmanaged;
                 network.interfaces.iter().any(|it| network.device_of(it).is_none() && !unmanaged(&it.proto))
             };
@@ -153,7 +214,10 @@ fn mobile(provider: &ProviderSettings, neighbours: &Neighbours) -> Option<String
 
 /// Whether all that a provider asks is down to one operator.
 fn one_operator(provider: &ProviderSettings, settings: &Settings) -> Option<String> {
-    let tests = settings.tests.iter().filter(|test| provider.tests.contains(&test.name) && test.kind == TestKind::Ping);
+    // Names are compared only where some are chosen: a text from a page may have a thousand.
+    let all = provider.tests.len() == settings.tests.len();
+    let used = |name: &String| all || provider.tests.contains(name);
+    let tests = settings.tests.iter().filter(|test| used(&test.name) && test.kind == TestKind::Ping);
     let targets: Vec<_> = tests.flat_map(|test| &test.targets).copied().collect();
     let whose = operator::of_all(&targets)?;
     let names: Vec<String> = provider.tests.iter().map(|name| format!("'{name}'")).collect();

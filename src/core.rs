@@ -220,6 +220,11 @@ impl Core {
         }
     }
 
+    /// The state of the kernel, as it was read last.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref()
+    }
+
     /// Providers that take part.
     fn enabled(&self) -> impl Iterator<Item = &Provider> {
         self.providers.iter().filter(|provider| self.takes_part(provider))

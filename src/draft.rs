@@ -5,6 +5,8 @@
 
 mod merge;
 
+use serde_json::{Map, Value, json};
+
 pub use merge::{Merged, Refusal, merge};
 
 /// A whole configuration, and what a person should know about it.
@@ -43,9 +45,31 @@ impl Section {
     pub fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.options.push((name, value.into()));
     }
+
+    fn to_json(&self, kind: &str) -> Value {
+        let options = self.options.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into()));
+        let list = self.list.iter().map(|(name, values)| ((*name).to_owned(), values.clone().into()));
+        let options: Map<String, Value> = options.chain(list).collect();
+        json!({ "type": kind, "name": self.name, "options": options })
+    }
 }
 
 impl Draft {
+    /// For programs: the sections with their options, lists as arrays, and the text of the same. Without a provider there is nothing to
+    /// be written.
+    pub fn to_json(&self) -> Value {
+        let settings = Section { name: "settings".to_owned(), options: self.settings.clone(), list: None };
+        let settings = Some(settings.to_json("failover")).filter(|_| !self.settings.is_empty());
+        let of_kind = [("provider", &self.providers), ("test", &self.tests)];
+        let sections = of_kind.iter().flat_map(|(kind, sections)| sections.iter().map(|it| it.to_json(kind)));
+        json!({
+            "sections": settings.into_iter().chain(sections).collect::<Value>(),
+            "config": if self.providers.is_empty() { String::new() } else { self.text() },
+            "decisions": self.decisions,
+            "left_out": self.left_out,
+        })
+    }
+
     /// The configuration's text, as `uci commit` would write it.
     pub fn text(&self) -> String {
         let mut text = String::from("config failover 'settings'\n");
@@ -107,21 +131,54 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_text_is_a_configuration() {
+    /// One of everything that a draft can have.
+    fn draft() -> Draft {
         let mut fiber = Section::new("fi-ber");
         fiber.set("interface", "wan");
         fiber.set("description", "the house's");
         fiber.list = Some(("test", vec!["internet".to_owned()]));
         let mut internet = Section::new("internet");
         internet.list = Some(("target", vec!["1.1.1.1".to_owned(), "9.9.9.9".to_owned()]));
-        let draft = Draft {
+        Draft {
             settings: vec![("failback", "manual".to_owned())],
             providers: vec![fiber],
             tests: vec![internet],
-            ..Draft::default()
-        };
-        let loaded = crate::settings::parse("failover", draft.text().as_bytes()).unwrap();
+            decisions: vec!["1. fi-ber: a wired line".to_owned()],
+            left_out: vec!["lan: is the LAN".to_owned()],
+        }
+    }
+
+    #[test]
+    fn for_programs() {
+        let draft = draft();
+        assert_eq!(
+            draft.to_json(),
+            json!({
+                "sections": [
+                    { "type": "failover", "name": "settings", "options": { "failback": "manual" } },
+                    {
+                        "type": "provider",
+                        "name": "fi_ber",
+                        "options": { "interface": "wan", "description": "the house's", "test": ["internet"] },
+                    },
+                    { "type": "test", "name": "internet", "options": { "target": ["1.1.1.1", "9.9.9.9"] } },
+                ],
+                "config": draft.text(),
+                "decisions": ["1. fi-ber: a wired line"],
+                "left_out": ["lan: is the LAN"],
+            })
+        );
+        let nothing = Draft { left_out: vec!["no line".to_owned()], ..Draft::default() };
+        assert_eq!(
+            nothing.to_json(),
+            json!({ "sections": [], "config": "", "decisions": [], "left_out": ["no line"] }),
+            "nothing found"
+        );
+    }
+
+    #[test]
+    fn the_text_is_a_configuration() {
+        let loaded = crate::settings::parse("failover", draft().text().as_bytes()).unwrap();
         let provider = &loaded.settings.providers[0];
         assert_eq!((provider.name.as_str(), provider.description.as_deref()), ("fi_ber", Some("the house's")));
         assert_eq!((loaded.settings.tests[0].targets.len(), loaded.warnings.len()), (2, 0));

@@ -5,6 +5,7 @@
 mod check;
 mod describe;
 pub mod duration;
+mod export;
 mod layer;
 mod load;
 mod option;
@@ -17,6 +18,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use describe::describe;
+pub use export::export;
 pub use load::{BUILTIN_TEST, Loaded, exercise, parse};
 pub use problem::Problem;
 pub(crate) use problem::did_you_mean;

@@ -193,6 +193,82 @@ fn a_modem_that_is_not_metered() {
 }
 
 #[test]
+fn a_fixed_address_without_a_gateway() {
+    let network = |more: &str| {
+        format!(
+            "config interface fixed\n option proto static\n option device eth3\n option ipaddr 192.0.2.2/24\n{more}\
+             config interface dsl\n option proto pppoe\n option device eth4\n\
+             config interface cable\n option proto dhcp\n option device eth5\n"
+        )
+    };
+    let route = |more: &str| format!("config route\n option interface fixed\n{more}");
+    let via = " option gateway 192.0.2.1\n";
+    for (source, more, told, why) in [
+        ("interface fixed", String::new(), true, "nobody tells it"),
+        ("interface fixed\n option gateway 192.0.2.1", String::new(), false, "the provider has it"),
+        ("interface fixed\n option gateway none", String::new(), false, "somebody says that there is none"),
+        ("interface fixed\n option enabled 0", String::new(), false, "a disabled provider"),
+        ("device eth3", String::new(), false, "a device learns its gateway from whoever has a route there"),
+        ("interface fixed", via.to_owned(), false, "the interface has it"),
+        ("interface fixed", route(" option target 0.0.0.0/0\n") + via, false, "by a route of its own"),
+        (
+            "interface fixed",
+            route(" option target 0.0.0.0\n option netmask 0.0.0.0\n") + via,
+            false,
+            "as it was written once",
+        ),
+        ("interface fixed", route(via), false, "without a target it leads everywhere"),
+        ("interface fixed", route(" option target 10.0.0.0/8\n") + via, true, "a route to some addresses"),
+        ("interface fixed", route(" option target 0.0.0.0\n") + via, true, "to a single one, which none has"),
+        ("interface fixed", route(" option disabled 1\n") + via, true, "switched off"),
+        ("interface fixed", route(" option type unreachable\n"), true, "which leads nowhere"),
+        ("interface dsl", route(via), false, "PPPoE is told its own"),
+        ("interface cable", String::new(), false, "so is DHCP"),
+        ("interface fixed_4", String::new(), false, "somebody's child, not that interface"),
+    ] {
+        let want = "failover:1: provider 'a': interface 'fixed' is static and has no gateway at network:1: nothing gets out through \
+                    it; set option gateway there, or for this provider";
+        let want: Vec<String> = told.then(|| want.to_owned()).into_iter().collect();
+        assert_eq!(given(&provider(source), Some(&network(&more)), None), want, "{why}");
+    }
+}
+
+#[test]
+fn two_providers_on_one_device() {
+    let tail = "is used by provider 'a' already (line 1): only the earlier one can work; remove one, or give it a device of its own";
+    for (a, b, told, why) in [
+        ("interface cable", "device eth3", "'eth3' ", "an interface and its device"),
+        ("device eth3", "interface cable", "'eth3' (network:12) ", "the other way round"),
+        ("interface cable", "interface alias", "'eth3' (network:15) ", "an alias"),
+        (
+            "interface alias\n option gateway 192.0.2.1",
+            "interface cable",
+            "'eth3' (network:12) ",
+            "before what it is an alias of",
+        ),
+        ("interface cable\n option enabled 0", "device eth3", "", "a disabled one may wait there"),
+        ("interface cable", "device eth3\n option enabled 0", "", "either of them"),
+        ("interface wan", "device eth0.7", "", "PPPoE has a device of its own"),
+        ("interface wan", "device pppoe-wan", "'pppoe-wan' ", "this is it"),
+        ("interface wan", "interface cable", "", "two lines"),
+        ("interface wlan", "interface wwan", "", "no device is known of either"),
+        ("interface cable", "interface cable_4", "", "what carries IPv4 over IPv6 is a line of its own"),
+    ] {
+        let own = format!("config provider a\n option {a}\nconfig provider b\n option {b}\n");
+        let line = own.split("config provider b").next().unwrap().lines().count() + 1;
+        let found = given(&own, Some(NETWORK), None);
+        let found: Vec<&String> = found.iter().filter(|it| it.contains("its device")).collect();
+        let want = format!("failover:{line}: provider 'b': its device {told}{tail}");
+        assert_eq!(found, Some(&want).filter(|_| !told.is_empty()).into_iter().collect::<Vec<_>>(), "{why}");
+    }
+    // Two that name the same are refused before that.
+    for source in ["interface cable", "device eth3"] {
+        let own = format!("config provider a\n option {source}\nconfig provider b\n option {source}\n");
+        assert_eq!(settings::parse("failover", own.as_bytes()).map_err(|problems| problems.len()), Err(1), "{source}");
+    }
+}
+
+#[test]
 fn all_targets_of_one_operator() {
     let tail = "a fault there looks like a fault of the line, add others";
     for (targets, want, why) in [

@@ -87,9 +87,11 @@ impl Core {
         false
     }
 
-    /// When netifd is to be asked again; `None`: no provider needs it.
+    /// When netifd is to be asked again; `None`: no provider needs it. Where there is none yet, somebody will want to know which there
+    /// could be; nothing waits for that.
     pub(super) fn interfaces_due(&self) -> Option<Moment> {
-        let needed = self.interface_names().next().is_some();
+        let first = self.providers.is_empty() && !self.stopping;
+        let needed = first || self.interface_names().next().is_some();
         needed.then(|| self.interfaces_asked.map_or(self.started, |asked| asked + READ_INTERVAL))
     }
 
@@ -100,6 +102,11 @@ impl Core {
             self.explain_until.get_or_insert(now + EXPLANATION);
             out.push(Action::ReadInterfaces);
         }
+    }
+
+    /// netifd's interfaces; `None`: it has not told them.
+    pub fn interfaces(&self) -> Option<&[Interface]> {
+        self.netifd.told.then_some(&self.netifd.interfaces)
     }
 
     /// The interfaces that providers name.

@@ -25,7 +25,7 @@ pub struct Configured {
     pub lower_device: Option<String>,
     /// `option type 'bridge'`, as before OpenWrt 21.
     pub bridge: bool,
-    /// Has `option gateway`.
+    /// Has `option gateway`, or a `config route` of its own that leads everywhere.
     pub gateway: bool,
     /// `option metric`.
     pub metric: u32,
@@ -46,6 +46,7 @@ impl Network {
                     && section.words("network").any(|network| network == name)
             })
         };
+        let routed = |name: &str| file.sections.iter().any(|section| is_default_route(section, name));
         let interface = |section: &Section| {
             let name = section.name.clone()?;
             Some(Configured {
@@ -53,7 +54,7 @@ impl Network {
                 proto: section.text("proto").unwrap_or_default().to_owned(),
                 lower_device: section.words("device").chain(section.words("ifname")).next().map(str::to_owned),
                 bridge: section.text("type") == Some("bridge"),
-                gateway: section.text("gateway").is_some(),
+                gateway: section.text("gateway").is_some() || routed(&name),
                 metric: section.text("metric").and_then(|metric| metric.parse().ok()).unwrap_or(0),
                 disabled: section.flag("disabled").unwrap_or(false),
                 auto: section.flag("auto").unwrap_or(true),
@@ -98,6 +99,20 @@ impl Network {
         }
         None
     }
+}
+
+/// Whether a section is a `config route` that gives an interface an IPv4 default route (netifd, `interface-ip.c`): without a target it
+/// leads everywhere.
+fn is_default_route(section: &Section, interface: &str) -> bool {
+    let everywhere = match section.text("target") {
+        None | Some("0.0.0.0/0") => true,
+        Some(target) => target == "0.0.0.0" && section.text("netmask") == Some(target),
+    };
+    everywhere
+        && section.kind == "route"
+        && section.text("interface") == Some(interface)
+        && section.text("type").is_none_or(|kind| kind == "unicast")
+        && section.flag("disabled") != Some(true)
 }
 
 /// The interfaces that may have made the one of this name, nearest first: netifd's protocol handlers call theirs NAME_4 and NAME_6 (a

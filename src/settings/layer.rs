@@ -45,7 +45,7 @@ impl Layer {
     pub(super) fn read(kind: SectionKind, section: &Section, found: &mut Findings) -> Self {
         let label = match (kind, &section.name) {
             (SectionKind::Settings, _) => "settings".into(),
-            (_, Some(name)) => format!("{} '{name}'", kind.uci_type()),
+            (_, Some(name)) => format!("{} '{}'", kind.uci_type(), Short(name)),
             (_, None) => format!("unnamed {}", kind.uci_type()),
         };
         let mut layer =

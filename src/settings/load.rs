@@ -27,7 +27,7 @@ pub struct Loaded {
 /// The name of the test that exists when the file has none.
 pub const BUILTIN_TEST: &str = "internet";
 /// Its targets: anycast resolvers of four operators.
-const BUILTIN_TARGETS: [Ipv4Addr; 4] =
+pub(super) const BUILTIN_TARGETS: [Ipv4Addr; 4] =
     [Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(9, 9, 9, 9), Ipv4Addr::new(208, 67, 222, 222)];
 /// `standby_interval` of a metered provider, when neither it nor `settings` has one.
 const METERED_STANDBY: Duration = Duration::from_secs(60);
@@ -53,10 +53,16 @@ pub fn exercise(bytes: &[u8]) {
     match parse("failover", bytes) {
         Ok(loaded) => {
             let _ = super::describe(&loaded.settings);
+            crate::advice::exercise(bytes, &loaded.settings);
         }
         Err(problems) => {
             let _: usize = problems.iter().map(|problem| problem.to_string().len()).sum();
         }
+    }
+    // Or of the files beside it.
+    let plain = b"config provider a\n option interface wan\nconfig provider b\n option interface lan\nconfig provider c\n option device eth0\n";
+    if let Ok(loaded) = parse("failover", plain) {
+        crate::advice::exercise(bytes, &loaded.settings);
     }
 }
 

@@ -1,32 +1,77 @@
-//! Reads the configuration files. Called at start, on reload, by `validate` and `init`; the library's `settings` says what they mean.
+//! Reads the configuration files. Called at start, on reload, by `validate`, `init` and the daemon's answers; the library's `settings`
+//! says what they mean.
 
 use std::path::Path;
 
 use failoverd::advice::advice;
 use failoverd::neighbours::Neighbours;
-use failoverd::settings::{self, Settings};
+use failoverd::settings::{self, Loaded, Problem, Settings};
 use failoverd::uci;
+use serde_json::{Value, json};
+
+/// The longest text that the daemon judges for others, some ten times what a router needs: it has better things to do than to read a book.
+const LONGEST: usize = 32 * 1024;
+/// The bytes of sentences in one list of a reply.
+const LONGEST_LIST: usize = 64 * 1024;
 
 /// A configuration that can be used.
 pub(crate) struct Configuration {
     /// What it means.
     pub(crate) settings: Settings,
+    /// What is odd in the file itself.
+    warnings: Vec<Problem>,
     /// What the files around it make doubtful, a sentence each.
     pub(crate) advice: Vec<String>,
 }
 
 /// Reads a configuration, or its problems, one line each. Warnings about the file itself go to the log.
 pub(crate) fn load(path: &Path) -> Result<Configuration, Vec<String>> {
-    let name = path.display().to_string();
-    let text = std::fs::read(path).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
-    match settings::parse(&name, &text) {
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| log::warn!("{warning}"));
-            let advice = advise(path, &text, &loaded.settings);
-            Ok(Configuration { settings: loaded.settings, advice })
+    let read = std::fs::read(path);
+    let text = read.map_err(|error| vec![format!("{}: cannot be read: {error}", path.display())])?;
+    let judged = judge(path, &text);
+    let judged = judged.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    judged.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    Ok(judged)
+}
+
+/// What `text` means as the file `path`, or its problems.
+fn judge(path: &Path, text: &[u8]) -> Result<Configuration, Vec<Problem>> {
+    let Loaded { settings, warnings } = settings::parse(&path.display().to_string(), text)?;
+    let advice = advise(path, text, &settings);
+    Ok(Configuration { settings, warnings, advice })
+}
+
+/// The answer of ubus `validate`: what `failoverd validate` would say of `text` as the file `path`.
+pub(crate) fn verdict(path: &Path, text: &str) -> Value {
+    let (problems, warnings) = if text.len() > LONGEST {
+        let (path, limit) = (path.display(), LONGEST / 1024);
+        (vec![format!("{path}: has more than {limit} kB: only 'failoverd validate' judges that")], vec![])
+    } else {
+        match judge(path, text.as_bytes()) {
+            Ok(Configuration { warnings, advice, .. }) => {
+                (vec![], limited(&mut warnings.iter().map(ToString::to_string).chain(advice)))
+            }
+            Err(problems) => (limited(&mut problems.iter().map(ToString::to_string)), vec![]),
         }
-        Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+    };
+    json!({ "valid": problems.is_empty(), "problems": problems, "warnings": warnings })
+}
+
+/// The first of many sentences, and how many there are more.
+fn limited(sentences: &mut dyn Iterator<Item = String>) -> Vec<String> {
+    let (mut kept, mut bytes, mut more) = (vec![], 0, 0);
+    for sentence in sentences {
+        bytes += sentence.len();
+        if bytes > LONGEST_LIST {
+            more += 1;
+        } else {
+            kept.push(sentence);
+        }
     }
+    if more > 0 {
+        kept.push(format!("and {more} more"));
+    }
+    kept
 }
 
 /// What the files beside `path` make doubtful about its text, and what stays unknown because they cannot be read.
@@ -98,6 +143,49 @@ pub(crate) fn hardware_offload(config: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::shell::testing::Directory;
+
+    #[test]
+    fn a_text_from_elsewhere_gets_an_answer_that_fits() {
+        let directory = Directory::new();
+        let path = directory.path().join("failover");
+        let place = path.display();
+        let provider = "config provider a\n option interface wan\n";
+        let book = format!("{provider}#{}", " ".repeat(LONGEST));
+        for (text, valid, lines, begin, why) in [
+            (provider.to_owned(), true, 0, String::new(), "nothing to say"),
+            (format!("{provider} option metered 0\n option metered 1\n"), true, 1, format!("{place}:4: "), "a warning"),
+            (
+                format!("{provider} option weight 0\n"),
+                false,
+                1,
+                format!("{place}:3: provider 'a': weight '0' "),
+                "a problem",
+            ),
+            (String::new(), true, 0, String::new(), "no provider is no mistake"),
+            ("\u{fffd}\u{1}\u{7f}".to_owned(), false, 1, format!("{place}:1: "), "no text"),
+            (book, false, 1, format!("{place}: has more than 32 kB: "), "more than is read"),
+            ("x\n".repeat(LONGEST / 2), false, LONGEST / 2, format!("{place}:1: "), "a mistake in every line"),
+            (
+                format!("config provider {}\n", "a".repeat(LONGEST - 20)),
+                false,
+                1,
+                format!("{place}:1: "),
+                "one long name",
+            ),
+        ] {
+            let verdict = verdict(&path, &text);
+            let list = |name: &str| -> Vec<String> { serde_json::from_value(verdict[name].clone()).unwrap() };
+            let (problems, warnings) = (list("problems"), list("warnings"));
+            assert_eq!((&verdict["valid"], problems.is_empty()), (&json!(valid), valid), "{why}: {problems:?}");
+            let said = [problems, warnings].concat();
+            assert!(said.first().is_none_or(|first| first.starts_with(&begin)), "{why}: {said:?}");
+            let bytes: usize = said.iter().map(String::len).sum();
+            assert!(bytes < LONGEST_LIST + 100, "{why}: {bytes} bytes");
+            let more = said.last().and_then(|last| last.strip_prefix("and ")?.strip_suffix(" more"));
+            let more = more.and_then(|more| more.parse().ok()).map_or(0, |more: usize| more - 1);
+            assert_eq!(said.len() + more, lines, "{why}: {said:?}");
+        }
+    }
 
     #[test]
     fn what_cannot_be_read_is_told() {

@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use failoverd::core::Core;
+use failoverd::draft::Draft;
 use failoverd::event::{Action, Event, State};
+use failoverd::init::{self, Facts, default_devices};
 use failoverd::kernel::{Applied, LookupQuestion, RouteChange};
 use failoverd::moment::Moment;
 use failoverd::notice::Notice;
-use failoverd::settings::{LogLevel, Settings};
+use failoverd::settings::{self, LogLevel, Settings};
 use failoverd::table;
 use failoverd::ubus_call::{Call, UbusStatus};
 use serde_json::{Value, json};
@@ -345,11 +347,24 @@ impl Daemon {
                 Err(problems) => json!({ "config_errors": problems }),
             }),
             // Under construction: each is filled in by the step that it belongs to.
-            Call::Why { .. } | Call::Series { .. } | Call::Schema | Call::Validate { .. } | Call::Draft => {
-                Err(UbusStatus::NotSupported)
-            }
+            Call::Why { .. } | Call::Series { .. } => Err(UbusStatus::NotSupported),
+            Call::Schema => Ok(settings::export()),
+            Call::Validate { config } => Ok(config::verdict(&self.places.config, &config)),
+            Call::Draft => Ok(self.draft()),
         };
         self.bus.reply(reply_to, answer);
+    }
+
+    /// What `init` would write by what is known. netifd is not waited for: whoever asks again has its answer too.
+    fn draft(&mut self) -> Value {
+        let interfaces = self.core.interfaces();
+        if interfaces.is_none() {
+            self.bus.read_interfaces();
+        }
+        let neighbours = config::neighbours(&self.places.config);
+        let default_devices = self.core.snapshot().map(default_devices).unwrap_or_default();
+        let facts = Facts { interfaces, neighbours: Some(&neighbours), default_devices: &default_devices };
+        init::draft(facts).unwrap_or_else(|left_out| Draft { left_out, ..Draft::default() }).to_json()
     }
 
     fn status(&self, provider: Option<&str>) -> Value {

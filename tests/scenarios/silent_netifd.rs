@@ -115,6 +115,52 @@ fn devices_alone_do_not_wait() {
 }
 
 #[test]
+fn netifd_is_asked_before_there_is_a_provider() {
+    let nobody = || Config::count(0).0;
+    let mut world = World::with_interfaces(2, &[(0, 0)], 1);
+    let before = world.kernel.clone();
+    world.start(nobody());
+    world.pass(ms(5));
+    assert_eq!(world.core().interfaces().map(<[_]>::len), Some(2), "for the first draft");
+    world.netifd_says(|it| it.truncate(1));
+    world.pass(ms(5));
+    assert_eq!(world.core().interfaces().map(<[_]>::len), Some(1), "and whenever it changes");
+    world.pass(secs(100));
+    assert!((4..=6).contains(&world.netifd.asked.len()), "now and then: {:?}", world.netifd.asked);
+    assert_eq!((&world.kernel, world.changes.len(), world.told.len()), (&before, 0, 0), "nothing else is done");
+    // Its providers need not be waited for.
+    world.netifd.silent = true;
+    world.feed(Event::Reload(Box::new(Config::interfaces(1).0)));
+    world.pass(ms(50));
+    assert_eq!((world.active().as_str(), world.state_of("a").as_str()), ("a", "checking"), "{}", world.reason_of("a"));
+    world.pass(secs(5));
+    assert_eq!(world.state_of("a"), "online");
+}
+
+#[test]
+fn without_providers_nothing_waits_for_a_silent_netifd() {
+    let mut world = World::with_defaults(2, &[(0, 0)], 1);
+    world.netifd.silent = true;
+    world.start(Config::count(0).0);
+    let wakeups = world.core().next_wakeup();
+    world.pass(secs(100));
+    assert!(wakeups.is_some() && world.core().next_wakeup() > Some(world.now), "it rests in between");
+    assert_eq!(world.core().interfaces(), None);
+    assert!((3..=5).contains(&world.netifd.asked.len()), "asked now and then: {:?}", world.netifd.asked);
+    assert!(world.told.is_empty(), "no warning of a wait: {:?}", world.told);
+    world.feed(Event::Reload(Box::new(Config::count(2).0)));
+    world.pass(ms(5));
+    assert_eq!(
+        (world.traffic().as_str(), world.netifd.asked.len() <= 5),
+        ("wan0", true),
+        "devices alone need no netifd"
+    );
+    world.feed(Event::Stop);
+    world.pass(ms(100));
+    assert!(world.stopped && world.kernel.is_clean());
+}
+
+#[test]
 fn a_reload_from_devices_to_interfaces_keeps_a_default_route() {
     for (delay, silent) in [(1, false), (1500, false), (1, true)] {
         let mut world = healthy(2, Config::count(2), 1);
