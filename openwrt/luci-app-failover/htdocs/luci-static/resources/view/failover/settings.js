@@ -339,7 +339,7 @@ function addOptions(section, type) {
 		const args = [ own.widget, spec.name, TITLES[spec.name] ?? spec.name, spec.doc ? '%h'.format(_(spec.doc)) : null ];
 		const option = section.tabs ? section.taboption(tabOf(spec), ...args) : section.option(...args);
 
-		Object.assign(option, CARE, own, { spec, modalonly: !COLUMNS.includes(spec.name) });
+		Object.assign(option, CARE, own, { spec, modalonly: !COLUMNS.includes(spec.name) || null });
 
 		if (spec.type == 'flag')
 			option.default = spec.default;
@@ -407,7 +407,7 @@ return view.extend({
 			hidetitle: true,
 			nodescriptions: true,
 			addbtntitle: type == 'provider' ? _('Add provider') : _('Add test'),
-			modaltitle: sid => `${title}: ${sid}`,
+			modaltitle: sid => (type == 'provider' ? _('Provider %s') : _('Test %s')).format(sid),
 
 			renderSectionAdd(...args) {
 				const node = form.GridSection.prototype.renderSectionAdd.apply(this, args);
