@@ -157,7 +157,7 @@ function consult(forms) {
 function notice(style, title, lines) {
 	return E('div', { 'class': `alert-message ${style}`, 'role': 'alert', 'tabindex': -1 }, [
 		E('p', {}, [ E('strong', {}, [ title ]) ]),
-		E('ul', {}, lines.map(line => E('li', {}, [ line ])))
+		...lines.map(line => E('div', {}, [ line ]))
 	]);
 }
 
@@ -165,7 +165,7 @@ function notice(style, title, lines) {
    so an option is only written once somebody has touched it. */
 const CARE = {
 	renderWidget(sid, ...args) {
-		this.placeholder = fallback(this.spec, this.section.sectiontype, sid);
+		this.placeholder = this.hint(fallback(this.spec, this.section.sectiontype, sid));
 
 		const node = this.constructor.prototype.renderWidget.call(this, sid, ...args);
 
@@ -181,6 +181,8 @@ const CARE = {
 
 		return node;
 	},
+
+	hint: value => value || null,
 
 	touched(sid) {
 		return this.getUIElement(sid) && JSON.stringify(this.getUIElement(sid).getValue()) != this.shown[sid];
@@ -222,6 +224,7 @@ const CARE = {
 const CHOICE = {
 	widget: form.ListValue,
 	optional: true,
+	hint: value => value ? _('%s (default)').format(value) : _('none'),
 
 	load(sid) {
 		const value = uci.get(CONFIG, sid, this.option);
@@ -420,10 +423,11 @@ return view.extend({
 			},
 
 			handleAdd(ev, name) {
-				if (name != 'settings' && !uci.get(CONFIG, name))
-					return form.GridSection.prototype.handleAdd.call(this, ev, name);
+				const taken = name == 'settings' || uci.get(CONFIG, name);
 
-				page.report('error', _('There is a section of this name already:'), [ name ]);
+				dom.content(page.notes, taken && notice('error', _('There is a section of this name already:'), [ name ]));
+
+				return taken ? page.notes.firstChild.focus() : form.GridSection.prototype.handleAdd.call(this, ev, name);
 			},
 
 			renderRowActions(sid) {
@@ -497,11 +501,6 @@ return view.extend({
 
 			return uci.save();
 		});
-	},
-
-	report(style, title, lines) {
-		dom.content(this.notes, notice(style, title, lines));
-		this.notes.firstChild.focus();
 	},
 
 	/* Shows what the daemon says of the configuration. */
