@@ -1,0 +1,149 @@
+'use strict';
+'require baseclass';
+'require dom';
+
+// LuCI's ui module without its input elements and tabs: notifications, the modal, indicators, handlers, lists of facts, tooltips, and the start of
+// a page's view.
+
+const overlay = document.body.appendChild(E('div', { 'id': 'modal_overlay', 'tabindex': -1 }, [
+	E('div', { 'class': 'modal', 'role': 'dialog', 'aria-modal': true })
+]));
+const tooltip = document.body.appendChild(E('div', { 'class': 'cbi-tooltip' }));
+
+return baseclass.extend({
+	__init__() {
+		overlay.addEventListener('keydown', ev => {
+			if (ev.key == 'Escape')
+				overlay.querySelector('.right > button, .right > .btn, .button-row > .btn')?.click();
+		});
+		for (const type of [ 'mouseover', 'focus' ])
+			document.addEventListener(type, ev => this.showTooltip(ev), true);
+		for (const type of [ 'mouseout', 'blur' ])
+			document.addEventListener(type, ev => this.hideTooltip(ev), true);
+		Object.assign(Object.getPrototypeOf(L), { showModal: this.showModal, hideModal: this.hideModal, itemlist: this.itemlist });
+	},
+
+	showModal(title, children, ...styles) {
+		const dialog = overlay.firstElementChild;
+		dialog.className = 'modal';
+		dialog.classList.add(...styles);
+		dom.content(dialog, E('h4', {}, title));
+		dom.append(dialog, children);
+		document.body.classList.add('modal-overlay-active');
+		overlay.scrollTop = 0;
+		overlay.focus();
+		return dialog;
+	},
+
+	hideModal() {
+		document.body.classList.remove('modal-overlay-active');
+		overlay.blur();
+	},
+
+	addNotification(title, children, ...styles) {
+		const place = document.querySelector('#maincontent') ?? document.body;
+		const text = E('div', { 'style': 'flex:10' });
+		const message = E('div', { 'class': 'alert-message fade-in', 'style': 'display:flex' }, [
+			text,
+			E('div', { 'style': 'flex:1 1 auto; display:flex' }, [
+				E('button', { 'class': 'btn', 'style': 'margin-left:auto; margin-top:auto', 'click': () => message.remove() }, [ _('Dismiss') ])
+			])
+		]);
+		if (title != null)
+			dom.append(text, E('h4', {}, title));
+		dom.append(text, children);
+		message.classList.add(...styles);
+		place.insertBefore(message, place.firstElementChild);
+		return message;
+	},
+
+	addTimeLimitedNotification(title, children, timeout, ...styles) {
+		const message = this.addNotification(title, children, ...styles);
+		if (timeout > 0)
+			window.setTimeout(() => message.remove(), timeout);
+		return message;
+	},
+
+	showIndicator(id, label, handler, style) {
+		const place = document.querySelector('#indicators');
+		if (!place)
+			return false;
+		const click = typeof(handler) == 'function' ? handler : null;
+		let indicator = place.querySelector(`span[data-indicator="${id}"]`);
+		indicator ??= place.insertBefore(
+			E('span', { 'data-indicator': id, 'data-clickable': click ? true : null, 'click': click }, [ '' ]),
+			Array.from(place.children).find(other => other.getAttribute('data-indicator') > id) ?? null);
+		const wanted = style == 'inactive' ? 'inactive' : 'active';
+		if (indicator.textContent == label && indicator.getAttribute('data-style') == wanted)
+			return false;
+		indicator.textContent = label;
+		indicator.setAttribute('data-style', wanted);
+		return true;
+	},
+
+	hideIndicator(id) {
+		const indicator = document.querySelector(`#indicators span[data-indicator="${id}"]`);
+		indicator?.remove();
+		return indicator != null;
+	},
+
+	// Pairs of a label and a value; a value that is null is left out with its label.
+	itemlist(node, items, separators) {
+		const between = Array.isArray(separators) ? separators : [ separators ?? E('br') ];
+		const children = [];
+		for (let i = 0; i < items.length; i += 2) {
+			if (items[i + 1] == null)
+				continue;
+			children.push(E('span', { 'class': 'nowrap' }, [ items[i] ? E('strong', [ `${items[i]}: ` ]) : '', items[i + 1] ]));
+			if (i + 2 < items.length) {
+				const separator = between[i / 2 % between.length];
+				children.push(dom.elem(separator) ? separator.cloneNode(true) : separator);
+			}
+		}
+		dom.content(node, children);
+		return node;
+	},
+
+	showTooltip(ev) {
+		const target = ev.target.closest?.('[data-tooltip]');
+		if (!target)
+			return;
+		const box = target.getBoundingClientRect();
+		tooltip.className = `cbi-tooltip ${target.getAttribute('data-tooltip-style') ?? ''}`;
+		tooltip.textContent = `▲ ${target.getAttribute('data-tooltip')}`;
+		Object.assign(tooltip.style, { top: `${box.bottom + window.scrollY}px`, left: `${box.left + window.scrollX}px`, opacity: 1 });
+	},
+
+	hideTooltip(ev) {
+		if (ev.target !== tooltip && ev.relatedTarget !== tooltip)
+			tooltip.removeAttribute('style');
+	},
+
+	// For 'click' and its kin: the button rests, and turns, until the work is done.
+	createHandlerFn(self, fn, ...args) {
+		const call = typeof(fn) == 'string' ? self[fn] : fn;
+		if (typeof(call) != 'function')
+			return null;
+		return ev => {
+			const button = ev.currentTarget;
+			button.classList.add('spinning');
+			button.disabled = true;
+			button.blur?.();
+			Promise.resolve(call.call(self, ...args, ev)).finally(() => {
+				button.classList.remove('spinning');
+				button.disabled = false;
+			});
+		};
+	},
+
+	instantiateView(path) {
+		return L.require(`view.${path.replace(/\//g, '.')}`).then(view => {
+			if (!(view instanceof L.view))
+				throw new TypeError(`Loaded class ${path} is not a descendant of View`);
+			return view;
+		}).catch(error => {
+			dom.content(document.querySelector('#view'), null);
+			L.error(error);
+		});
+	}
+});
