@@ -11,6 +11,7 @@ mod browser;
 mod harness;
 mod look;
 mod page;
+mod settings;
 #[allow(dead_code, reason = "the promises ask more of it")]
 #[path = "../promises/world.rs"]
 mod world;

@@ -62,6 +62,16 @@ impl Uci {
         (answer, written)
     }
 
+    /// The devices that the network configuration names.
+    pub(crate) fn devices(&self) -> Vec<String> {
+        let text = std::fs::read(self.directory.join("network")).unwrap_or_default();
+        let file = failoverd::uci::parse(&text);
+        let mut names: Vec<String> = file.sections.iter().flat_map(|it| it.words("device")).map(str::to_owned).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
     /// Forgets a session's changes.
     pub(crate) fn revert_all(&mut self, user: User) {
         self.changes.retain(|(session, _), _| *session != user.session());
