@@ -130,10 +130,29 @@ impl Bridge {
 
     /// Sends a body to /ubus.
     pub(crate) fn post(&self, body: &Value) -> Value {
-        let limit = Duration::from_secs(15);
-        let (status, reply) = http::ask(self.address, "POST", "/ubus/", Some(&body.to_string()), limit).unwrap();
+        self.post_text(&body.to_string())
+    }
+
+    /// The same for one whose order matters.
+    pub(crate) fn post_text(&self, body: &str) -> Value {
+        let (status, reply) = self.ask("POST", "/ubus/", Some(body));
         assert_eq!(status, 200);
-        serde_json::from_slice(&reply).unwrap()
+        serde_json::from_str(&reply).unwrap()
+    }
+
+    /// What a page of the menu is answered with, without a browser.
+    pub(crate) fn fetch(&self, user: User, page: &str) -> (u16, String) {
+        self.ask("GET", &format!("/cgi-bin/luci/{page}?as={}", user.name()), None)
+    }
+
+    /// What rpcd does when an apply is not confirmed in time.
+    pub(crate) fn roll_back(&self) {
+        self.shared.uci(Some(User::Admin), "rollback", &Arguments::none()).unwrap();
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
+        let (status, reply) = http::ask(self.address, method, path, body, Duration::from_secs(15)).unwrap();
+        (status, String::from_utf8(reply).unwrap())
     }
 }
 

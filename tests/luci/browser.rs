@@ -248,6 +248,11 @@ impl Browser {
         self.command("POST", "/goog/cdp/execute", Some(&json!({ "cmd": command, "params": parameters })))
     }
 
+    /// What becomes of it when this process is killed.
+    pub(crate) fn abandon(&mut self) {
+        drop(self.driver.stdin.take());
+    }
+
     fn command(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
         self.send(method, &format!("/session/{}{path}", self.session), body)
     }

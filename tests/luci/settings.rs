@@ -46,7 +46,7 @@ impl Router {
     fn new(config: &str) -> Router {
         let router = Router::without_daemon(config);
         let daemon = router.page.world.launch();
-        let answers = || router.call("failover", "schema", &json!({}))["result"][0] == 0;
+        let answers = || router.page.bridge.call(User::Admin, "failover", "schema", &json!({}))["result"][0] == 0;
         wait_for(SOON, "the daemon on ubus", answers).unwrap();
         Router { daemon: Some(daemon), ..router }
     }
@@ -55,8 +55,8 @@ impl Router {
         let initial_defaults = vec![InitialDefault { provider: 0, metric: 0, protocol: protocol::DHCP }];
         let page = Page::new(LabConfig { initial_defaults, ..LabConfig::default() });
         page.world.configure(config);
-        page.write_config("network", NETWORK);
-        page.write_config("firewall", FIREWALL);
+        page.world.lab.write_file("network", NETWORK).unwrap();
+        page.world.lab.write_file("firewall", FIREWALL).unwrap();
         let netifd = Netifd::start(page.world.broker.path()).unwrap();
         let interface = |name: &str, device: &str, address: &str| {
             json!({
@@ -71,10 +71,6 @@ impl Router {
 
     fn browser(&self) -> &Browser {
         &self.page.browser
-    }
-
-    fn call(&self, object: &str, method: &str, arguments: &Value) -> Value {
-        self.page.call(object, method, arguments)
     }
 
     fn open(&self) {
@@ -150,11 +146,11 @@ impl Router {
 
     /// What is staged.
     fn changes(&self) -> Value {
-        self.call("uci", "changes", &json!({}))["result"][1]["changes"].clone()
+        self.page.call("uci", "changes", &json!({}))["changes"].clone()
     }
 
     fn config(&self) -> String {
-        self.page.read_config("failover")
+        std::fs::read_to_string(self.page.world.config()).unwrap()
     }
 
     fn wait_config(&self, wanted: &str, why: &str) {
@@ -167,8 +163,8 @@ impl Router {
 
     /// What the daemon says of a text, without the place.
     fn problems(&self, config: &str) -> Vec<String> {
-        let answer = self.call("failover", "validate", &json!({ "config": config }));
-        let lines = answer["result"][1]["problems"].as_array().into_iter().flatten();
+        let answer = self.page.call("failover", "validate", &json!({ "config": config }));
+        let lines = answer["problems"].as_array().into_iter().flatten();
         lines.map(|line| line.as_str().unwrap().splitn(3, ':').nth(2).unwrap().trim().to_owned()).collect()
     }
 }
@@ -379,7 +375,7 @@ fn a_name_is_taken_once() {
 #[test]
 fn the_pages_limits_are_the_daemons() {
     let router = Router::new(TWO);
-    let schema = router.call("failover", "schema", &json!({}))["result"][1].clone();
+    let schema = router.page.call("failover", "schema", &json!({}));
     router.open();
     let mut tried = 0;
     for section in ["failover", "provider"] {

@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+/// Names in lower case, and values.
+type Headers = Vec<(String, String)>;
+
 /// What a browser asks for.
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -90,8 +93,8 @@ pub(crate) fn ask(
     Ok((status, body(&mut reader, &headers)?))
 }
 
-/// The first line and the header lines, names in lower case.
-fn head(reader: &mut impl BufRead) -> Result<Option<(String, Vec<(String, String)>)>> {
+/// The first line and the header lines.
+fn head(reader: &mut impl BufRead) -> Result<Option<(String, Headers)>> {
     let mut first = String::new();
     if reader.read_line(&mut first)? == 0 {
         return Ok(None);

@@ -17,7 +17,7 @@ const COOKIE: &str = "sysauth_http";
 /// The app and the packages that it stands on: LuCI's own, unpacked in the directory that LUCI names, or the stand-in for them.
 pub(crate) fn packages(further: &[PathBuf]) -> Vec<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut all = vec![here.join("openwrt/luci-app-failover")];
+    let mut all = vec![here.join("openwrt/luci-app-failover"), here.join("tests/luci/rpcd")];
     all.extend_from_slice(further);
     match std::env::var_os("LUCI").map(PathBuf::from) {
         Some(luci) => {
@@ -134,6 +134,8 @@ impl Shared {
                 200 => (204, String::new()),
                 status => (status, String::new()),
             },
+            // Applied unchecked: there is nothing to confirm.
+            "confirm" if !lock(&self.uci).unconfirmed() => (204, String::new()),
             "confirm" if given.as_deref() == Some(TOKEN) => (uci("confirm", &Arguments::none()), String::new()),
             "confirm" => (403, String::new()),
             "revert" => {

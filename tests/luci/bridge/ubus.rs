@@ -25,6 +25,9 @@ pub(crate) enum Refusal {
     Timeout,
 }
 
+/// What came before the status 0: a table, an object's number.
+type Reply = (Option<Map<String, Value>>, Option<ObjId>);
+
 /// A connection to the broker.
 pub(crate) struct Ubus {
     stream: UnixStream,
@@ -62,10 +65,7 @@ impl Ubus {
         self.request(invoke).map(|(data, _)| data.map(Value::Object))
     }
 
-    fn request(
-        &mut self,
-        frame: impl FnOnce(u16) -> Frame,
-    ) -> std::result::Result<(Option<Map<String, Value>>, Option<ObjId>), Refusal> {
+    fn request(&mut self, frame: impl FnOnce(u16) -> Frame) -> std::result::Result<Reply, Refusal> {
         self.sequence += 1;
         let frame = frame(self.sequence);
         self.stream.write_all(&Codec::write_frame(&frame)).map_err(|_| Refusal::NoObject)?;

@@ -72,6 +72,11 @@ impl Uci {
         names
     }
 
+    /// Something has been applied that waits for its confirmation.
+    pub(crate) fn unconfirmed(&self) -> bool {
+        !self.before.is_empty()
+    }
+
     /// Forgets a session's changes.
     pub(crate) fn revert_all(&mut self, user: User) {
         self.changes.retain(|(session, _), _| *session != user.session());

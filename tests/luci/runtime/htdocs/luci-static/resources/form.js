@@ -164,7 +164,7 @@ const GridSection = Section.extend({
 		const header = E('tr', { 'class': 'tr cbi-section-table-titles named', 'click': this.sortable ? ui.createHandlerFn(this, 'handleSort') : null }, [
 			E('th', { 'class': 'th cbi-section-table-cell' }, [ _('Name') ]),
 			...this.columns().map(option => E('th', { 'class': 'th cbi-section-table-cell' }, option.title)),
-			E('th', { 'class': 'th cbi-section-table-cell cbi-section-actions' })
+			E('th', { 'class': 'th cbi-section-table-cell cbi-section-actions' }, this.actionstitle)
 		]);
 		const rows = this.cfgsections().map(sid => E('tr', {
 			'id': `cbi-${this.config}-${sid}`, 'class': 'tr cbi-section-table-row', 'data-sid': sid, 'data-section-id': sid,

@@ -145,11 +145,10 @@ return baseclass.extend({
 		indicator ??= place.insertBefore(
 			E('span', { 'data-indicator': id, 'data-clickable': click ? true : null, 'click': click }, [ '' ]),
 			Array.from(place.children).find(other => other.getAttribute('data-indicator') > id) ?? null);
-		const wanted = style == 'inactive' ? 'inactive' : 'active';
-		if (indicator.textContent == label && indicator.getAttribute('data-style') == wanted)
+		if (indicator.textContent == label && indicator.getAttribute('data-style') == style)
 			return false;
 		indicator.textContent = label;
-		indicator.setAttribute('data-style', wanted);
+		indicator.setAttribute('data-style', style == 'inactive' ? 'inactive' : 'active');
 		return true;
 	},
 

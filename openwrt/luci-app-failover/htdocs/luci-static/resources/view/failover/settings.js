@@ -409,6 +409,7 @@ return view.extend({
 			addremove: true,
 			hidetitle: true,
 			nodescriptions: true,
+			actionstitle: _('Actions'),
 			addbtntitle: type == 'provider' ? _('Add provider') : _('Add test'),
 			modaltitle: sid => (type == 'provider' ? _('Provider %s') : _('Test %s')).format(sid),
 
