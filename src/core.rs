@@ -9,8 +9,12 @@ mod kernel;
 mod netifd;
 mod paths;
 mod reload;
+mod series;
 mod status;
+mod why;
 mod words;
+
+use std::collections::VecDeque;
 
 use crate::event::{Action, Event, ProviderId, State};
 use crate::kernel::{LookupQuestion, Metric, Route, RouteChange, Snapshot};
@@ -20,6 +24,7 @@ use crate::notice::{Notice, NoticeAction};
 use crate::provider::{Provider, assign_ids};
 use crate::random::Random;
 use crate::ranking::Ranking;
+use crate::series::Switch;
 use crate::settings::{LogLevel, Settings};
 
 /// Everything failoverd knows and decides.
@@ -31,6 +36,8 @@ pub struct Core {
     state: State,
     random: Random,
     started: Moment,
+    /// Another daemon has another one.
+    run: u32,
     stopping: bool,
     /// Then it ends, whatever could not be undone.
     stop_by: Moment,
@@ -75,6 +82,8 @@ pub struct Core {
     active: Option<ProviderId>,
     active_since: Moment,
     switches: u64,
+    /// The last of them, oldest first.
+    switch_log: VecDeque<Switch>,
     pin_warned: bool,
     connections: forget::Connections,
 }
@@ -88,7 +97,7 @@ impl Core {
         let providers = settings
             .providers
             .iter()
-            .filter_map(|it| Some(Provider::new(*state.ids.get(&it.name)?, it.clone(), &settings, &mut random)))
+            .filter_map(|it| Some(Provider::new(*state.ids.get(&it.name)?, it.clone(), &settings, now, &mut random)))
             .collect();
         let mut core = Self {
             settings,
@@ -96,6 +105,7 @@ impl Core {
             state,
             random,
             started: now,
+            run: series::run(seed),
             stopping: false,
             stop_by: now,
             config_errors: vec![],
@@ -124,6 +134,7 @@ impl Core {
             active: None,
             active_since: now,
             switches: 0,
+            switch_log: VecDeque::new(),
             pin_warned: false,
             connections: forget::Connections::default(),
         };

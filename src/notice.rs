@@ -27,6 +27,9 @@ pub struct Notice {
     /// Why, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The same for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<&'static str>,
     /// How loud.
     #[serde(skip)]
     pub level: LogLevel,
@@ -58,11 +61,11 @@ impl Notice {
         level: LogLevel,
         reason: Option<String>,
     ) -> Self {
-        Self { action, provider, from: None, to: None, reason, level }
+        Self { action, provider, from: None, to: None, reason, reason_code: None, level }
     }
 
-    /// What a hotplug script finds in its environment: ACTION, PROVIDER, FROM, TO and REASON, as far as the ubus event has them, each on one
-    /// line. Nothing for a notice without action.
+    /// What a hotplug script finds in its environment: ACTION, PROVIDER, FROM, TO, REASON and REASON_CODE, as far as the ubus event has
+    /// them, each on one line. Nothing for a notice without action.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let Ok(Value::Object(members)) = serde_json::to_value(self) else { return vec![] };
         if self.action.is_none() {
@@ -72,8 +75,14 @@ impl Notice {
             let value = members.get(member).and_then(Value::as_str)?;
             Some((name, value.replace(['\n', '\r', '\0'], " ")))
         };
-        let variables =
-            [("ACTION", "action"), ("PROVIDER", "provider"), ("FROM", "from"), ("TO", "to"), ("REASON", "reason")];
+        let variables = [
+            ("ACTION", "action"),
+            ("PROVIDER", "provider"),
+            ("FROM", "from"),
+            ("TO", "to"),
+            ("REASON", "reason"),
+            ("REASON_CODE", "reason_code"),
+        ];
         variables.into_iter().filter_map(variable).collect()
     }
 }
@@ -123,6 +132,7 @@ mod tests {
             from: from.map(str::to_owned),
             to: to.map(str::to_owned),
             reason: Some(reason.to_owned()),
+            reason_code: (reason == "no carrier").then_some("no_carrier"),
             level: LogLevel::Info,
         };
         let text = |notice: Notice| {
@@ -132,7 +142,7 @@ mod tests {
         for (notice, expected, why) in [
             (
                 notice(Some(NoticeAction::Switch), None, Some("fiber"), Some("lte"), "no carrier"),
-                "ACTION=switch|FROM=fiber|TO=lte|REASON=no carrier",
+                "ACTION=switch|FROM=fiber|TO=lte|REASON=no carrier|REASON_CODE=no_carrier",
                 "a switch",
             ),
             (

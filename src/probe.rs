@@ -11,7 +11,7 @@ mod window;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use window::Window;
+pub use window::{Tally, Window};
 
 use crate::event::ProbeToken;
 use crate::moment::Moment;

@@ -2,7 +2,7 @@
 //!
 //! Made by `core` from `settings`; holds what `uplink`, `probe` and `reliability` found out; read by `ranking`, `route_plan`, `status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::probe::Prober;
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::reliability::Reliability;
+use crate::series::Series;
 use crate::settings::{ProviderSettings, Settings};
 use crate::uplink::Uplink;
 
@@ -23,6 +24,9 @@ pub const MAX_ID: u8 = 63;
 const FAILURES_APART: Duration = Duration::from_secs(600);
 /// The most that `failback_delay` is multiplied by.
 const MAX_DELAY_FACTOR: u32 = 10;
+/// How long a flap is counted, and how many at most.
+const FLAPS_KEPT: Duration = Duration::from_secs(3600);
+const MAX_FLAPS: usize = 100;
 /// The interval of checks while a provider has to prove itself, unless its `interval` is shorter.
 const PROOF_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -102,13 +106,23 @@ pub struct Provider {
     pub failed_checks: u64,
     /// State last told, and since when.
     pub told: Option<(ProviderState, Moment)>,
+    /// How it was.
+    pub series: Series,
     last_failure: Option<Moment>,
     delay_factor: u32,
+    /// When it became unreliable, of late.
+    flaps: VecDeque<Moment>,
 }
 
 impl Provider {
-    /// A provider about which nothing is known.
-    pub fn new(id: ProviderId, settings: ProviderSettings, all: &Settings, random: &mut Random) -> Self {
+    /// A provider about which nothing is known, of a daemon that `started` then.
+    pub fn new(
+        id: ProviderId,
+        settings: ProviderSettings,
+        all: &Settings,
+        started: Moment,
+        random: &mut Random,
+    ) -> Self {
         let prober = Prober::new(probe_id(id, random), targets(&settings, all), random);
         let mut provider = Self {
             id,
@@ -126,8 +140,10 @@ impl Provider {
             checks: 0,
             failed_checks: 0,
             told: None,
+            series: Series::new(started),
             last_failure: None,
             delay_factor: 1,
+            flaps: VecDeque::new(),
         };
         provider.configure(settings, all);
         provider
@@ -182,11 +198,27 @@ impl Provider {
 
     /// Notes that it became unreliable: each further failure within ten minutes doubles its failback delay, up to tenfold.
     pub fn failed(&mut self, now: Moment) {
+        // One that has yet to prove itself loses nothing.
+        if self.reliable_since.is_some() || self.presumed {
+            self.flaps.truncate(MAX_FLAPS - 1);
+            self.flaps.push_front(now);
+        }
         let again = self.last_failure.is_some_and(|last| now.since(last) < FAILURES_APART);
         self.delay_factor = if again { self.delay_factor.saturating_mul(2).min(MAX_DELAY_FACTOR) } else { 1 };
         self.last_failure = Some(now);
         self.reliable_since = None;
         self.presumed = false;
+    }
+
+    /// Times it became unreliable within the last hour, as far as they are kept.
+    pub fn flaps(&self, now: Moment) -> u32 {
+        let recent = self.flaps.iter().take_while(|at| now.since(**at) < FLAPS_KEPT);
+        u32::try_from(recent.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How long it must be reliable before it takes over from a provider that works.
+    pub fn failback_delay(&self) -> Duration {
+        self.settings.check.failback_delay.saturating_mul(self.delay_factor)
     }
 
     /// Its link, or the way to its targets, is lost. One that was unreliable already has not failed again by that.
@@ -205,7 +237,7 @@ impl Provider {
 
     /// When it may take over from a provider that works, if it stays reliable.
     pub fn failback_at(&self) -> Option<Moment> {
-        self.reliable_since.map(|since| since + self.settings.check.failback_delay.saturating_mul(self.delay_factor))
+        self.reliable_since.map(|since| since + self.failback_delay())
     }
 
     /// When its next check begins, given that it is active and whether anything is reliable; `None`: not probed.

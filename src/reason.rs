@@ -1,8 +1,11 @@
-//! Why a check failed or a provider is in its state. Enums travel; the words are made here, once.
+//! Why a check failed or a provider is in its state. Enums travel; the words are made here, once: a code for programs, a sentence for people.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::say;
+use crate::sentence::Sentence;
 
 /// The reason of a failed check or of a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,70 +111,106 @@ pub enum Refusal {
     NotSent(String),
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Refusal {
+    /// In words.
+    pub fn sentence(&self) -> Sentence {
         match self {
             Self::Unreachable { code, from } => {
-                let what = match code {
-                    0 => "network unreachable",
-                    1 => "host unreachable",
-                    2 => "protocol unreachable",
-                    9 | 10 | 13 => "administratively prohibited",
-                    _ => "destination unreachable",
-                };
-                write!(f, "{from} says {what}")
+                let from = from.to_string();
+                match code {
+                    0 => say!("{0} says network unreachable", from),
+                    1 => say!("{0} says host unreachable", from),
+                    2 => say!("{0} says protocol unreachable", from),
+                    9 | 10 | 13 => say!("{0} says administratively prohibited", from),
+                    _ => say!("{0} says destination unreachable", from),
+                }
             }
-            Self::NotSent(cause) => write!(f, "cannot send: {cause}"),
+            Self::NotSent(cause) => say!("cannot send: {0}", cause),
+        }
+    }
+}
+
+impl Reason {
+    /// For programs: a word that stays the same, whatever becomes of the sentence.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::LostProbes { .. } => "lost_probes",
+            Self::Refused { .. } => "refused",
+            Self::NoDevice(_) => "no_device",
+            Self::LinkDown(_) => "link_down",
+            Self::NoCarrier => "no_carrier",
+            Self::NoAddress(_) => "no_address",
+            Self::NoGateway => "no_gateway",
+            Self::NotReadYet => "not_read_yet",
+            Self::NetifdSilent(_) => "netifd_silent",
+            Self::NoInterface(_) => "no_interface",
+            Self::InterfacePending(_) => "interface_pending",
+            Self::InterfaceDown(_) => "interface_down",
+            Self::InterfaceTakenDown(_) => "interface_taken_down",
+            Self::InterfaceWithoutDevice(_) => "interface_without_device",
+            Self::DeviceTaken { .. } => "device_taken",
+            Self::Blocked { .. } => "blocked",
+            Self::TooManyFailures { .. } => "too_many_failures",
+        }
+    }
+
+    /// For people.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            Self::LostProbes { sent, targets, received } => {
+                let lost = match targets {
+                    1 => say!("lost {0} of {0} probes to 1 target", *sent),
+                    _ => say!("lost {0} of {0} probes to {1} targets", *sent, *targets),
+                };
+                match *received {
+                    Received::Little { packets: 0, within } => {
+                        say!("{0}, nothing received for {1}", lost, seconds(within))
+                    }
+                    Received::Little { packets, within } => {
+                        say!("{0}, {1} packets received in {2}", lost, packets, seconds(within))
+                    }
+                    Received::Enough { packets, waited } => {
+                        say!("{0} within {1} on a line that received {2} packets", lost, seconds(waited), packets)
+                    }
+                    Received::Unknown { waited } => say!("{0} within {1}", lost, seconds(waited)),
+                }
+            }
+            Self::Refused { cause, sent } => say!("{0} ({1} of {1} probes)", cause.sentence(), *sent),
+            Self::NoDevice(name) => say!("no device {0}", name),
+            Self::LinkDown(name) => say!("device {0} is down", name),
+            Self::NoCarrier => say!("no carrier"),
+            Self::NoAddress(None) => say!("no IPv4 address"),
+            Self::NoAddress(Some(address)) => {
+                say!("the device does not have the configured address {0}", address.to_string())
+            }
+            Self::NoGateway => {
+                say!("no gateway: set 'option gateway', or let netifd or the device's own default route tell it")
+            }
+            Self::NotReadYet => say!("the kernel's state has not been read yet"),
+            Self::NetifdSilent(name) => {
+                say!("interface {0}: netifd has not answered yet; is ubus running, and may failoverd ask it?", name)
+            }
+            Self::NoInterface(name) => {
+                say!("netifd has no interface {0}: 'ubus call network.interface dump' shows all", name)
+            }
+            Self::InterfacePending(name) => say!("interface {0} is being set up", name),
+            Self::InterfaceDown(name) => say!("interface {0} is down: 'ifstatus {0}' may tell why", name),
+            Self::InterfaceTakenDown(name) => {
+                say!("interface {0} was taken down, or is not started by itself: 'ifup {0}' brings it up", name)
+            }
+            Self::InterfaceWithoutDevice(name) => say!("interface {0} has no network device", name),
+            Self::DeviceTaken { device, provider } => say!("device {0} is provider {1}'s already", device, provider),
+            Self::Blocked { target, cause } => {
+                say!("no way to {0} through the device: {1}", target.to_string(), cause)
+            }
+            Self::TooManyFailures { failed, of } => say!("{0} of the last {1} checks failed", *failed, *of),
         }
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LostProbes { sent, targets, received } => {
-                write!(
-                    f,
-                    "lost {sent} of {sent} probes to {targets} {}",
-                    if *targets == 1 { "target" } else { "targets" }
-                )?;
-                match received {
-                    Received::Little { packets: 0, within } => write!(f, ", nothing received for {}", seconds(*within)),
-                    Received::Little { packets, within } => {
-                        write!(f, ", {packets} packets received in {}", seconds(*within))
-                    }
-                    Received::Enough { packets, waited } => {
-                        write!(f, " within {} on a line that received {packets} packets", seconds(*waited))
-                    }
-                    Received::Unknown { waited } => write!(f, " within {}", seconds(*waited)),
-                }
-            }
-            Self::Refused { cause, sent } => write!(f, "{cause} ({sent} of {sent} probes)"),
-            Self::NoDevice(name) => write!(f, "no device {name}"),
-            Self::LinkDown(name) => write!(f, "device {name} is down"),
-            Self::NoCarrier => write!(f, "no carrier"),
-            Self::NoAddress(None) => write!(f, "no IPv4 address"),
-            Self::NoAddress(Some(address)) => write!(f, "the device does not have the configured address {address}"),
-            Self::NoGateway => {
-                write!(f, "no gateway: set 'option gateway', or let netifd or the device's own default route tell it")
-            }
-            Self::NotReadYet => write!(f, "the kernel's state has not been read yet"),
-            Self::NetifdSilent(name) => {
-                write!(f, "interface {name}: netifd has not answered yet; is ubus running, and may failoverd ask it?")
-            }
-            Self::NoInterface(name) => {
-                write!(f, "netifd has no interface {name}: 'ubus call network.interface dump' shows all")
-            }
-            Self::InterfacePending(name) => write!(f, "interface {name} is being set up"),
-            Self::InterfaceDown(name) => write!(f, "interface {name} is down: 'ifstatus {name}' may tell why"),
-            Self::InterfaceTakenDown(name) => {
-                write!(f, "interface {name} was taken down, or is not started by itself: 'ifup {name}' brings it up")
-            }
-            Self::InterfaceWithoutDevice(name) => write!(f, "interface {name} has no network device"),
-            Self::DeviceTaken { device, provider } => write!(f, "device {device} is provider {provider}'s already"),
-            Self::Blocked { target, cause } => write!(f, "no way to {target} through the device: {cause}"),
-            Self::TooManyFailures { failed, of } => write!(f, "{failed} of the last {of} checks failed"),
-        }
+        self.sentence().fmt(f)
     }
 }
 
@@ -185,15 +224,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sentences() {
+    fn codes_and_sentences() {
         let little = |packets| Received::Little { packets, within: Duration::from_millis(550) };
-        for (reason, want) in [
+        let unreachable = |code| Refusal::Unreachable { code, from: IpAddr::from([192, 168, 1, 1]) };
+        for (reason, code, want) in [
             (
                 Reason::LostProbes { sent: 9, targets: 4, received: little(0) },
+                "lost_probes",
                 "lost 9 of 9 probes to 4 targets, nothing received for 0.6 s",
             ),
             (
                 Reason::LostProbes { sent: 1, targets: 1, received: little(3) },
+                "lost_probes",
                 "lost 1 of 1 probes to 1 target, 3 packets received in 0.6 s",
             ),
             (
@@ -202,30 +244,87 @@ mod tests {
                     targets: 4,
                     received: Received::Enough { packets: 80, waited: Duration::from_secs(2) },
                 },
+                "lost_probes",
                 "lost 9 of 9 probes to 4 targets within 2.0 s on a line that received 80 packets",
             ),
             (
-                Reason::Refused {
-                    cause: Refusal::Unreachable { code: 1, from: IpAddr::from([192, 168, 1, 1]) },
+                Reason::LostProbes {
                     sent: 9,
+                    targets: 2,
+                    received: Received::Unknown { waited: Duration::from_secs(2) },
                 },
+                "lost_probes",
+                "lost 9 of 9 probes to 2 targets within 2.0 s",
+            ),
+            (
+                Reason::Refused { cause: unreachable(1), sent: 9 },
+                "refused",
                 "192.168.1.1 says host unreachable (9 of 9 probes)",
             ),
-            (Reason::NoCarrier, "no carrier"),
+            (
+                Reason::Refused { cause: unreachable(13), sent: 1 },
+                "refused",
+                "192.168.1.1 says administratively prohibited (1 of 1 probes)",
+            ),
+            (
+                Reason::Refused { cause: Refusal::NotSent("no buffer".into()), sent: 1 },
+                "refused",
+                "cannot send: no buffer (1 of 1 probes)",
+            ),
+            (Reason::NoDevice("wwan0".into()), "no_device", "no device wwan0"),
+            (Reason::LinkDown("wwan0".into()), "link_down", "device wwan0 is down"),
+            (Reason::NoCarrier, "no_carrier", "no carrier"),
+            (Reason::NoAddress(None), "no_address", "no IPv4 address"),
+            (
+                Reason::NoAddress(Some(IpAddr::from([192, 0, 2, 1]))),
+                "no_address",
+                "the device does not have the configured address 192.0.2.1",
+            ),
+            (
+                Reason::NoGateway,
+                "no_gateway",
+                "no gateway: set 'option gateway', or let netifd or the device's own default route tell it",
+            ),
+            (Reason::NotReadYet, "not_read_yet", "the kernel's state has not been read yet"),
+            (
+                Reason::NoInterface("wan".into()),
+                "no_interface",
+                "netifd has no interface wan: 'ubus call network.interface dump' shows all",
+            ),
+            (Reason::InterfacePending("wan".into()), "interface_pending", "interface wan is being set up"),
+            (
+                Reason::InterfaceDown("wan".into()),
+                "interface_down",
+                "interface wan is down: 'ifstatus wan' may tell why",
+            ),
+            (
+                Reason::InterfaceWithoutDevice("wan".into()),
+                "interface_without_device",
+                "interface wan has no network device",
+            ),
+            (
+                Reason::Blocked { target: IpAddr::from([1, 1, 1, 1]), cause: "somebody's route".into() },
+                "blocked",
+                "no way to 1.1.1.1 through the device: somebody's route",
+            ),
+            (Reason::TooManyFailures { failed: 3, of: 20 }, "too_many_failures", "3 of the last 20 checks failed"),
             (
                 Reason::NetifdSilent("wan".into()),
+                "netifd_silent",
                 "interface wan: netifd has not answered yet; is ubus running, and may failoverd ask it?",
             ),
             (
                 Reason::InterfaceTakenDown("wan".into()),
+                "interface_taken_down",
                 "interface wan was taken down, or is not started by itself: 'ifup wan' brings it up",
             ),
             (
                 Reason::DeviceTaken { device: "eth1".into(), provider: "fiber".into() },
+                "device_taken",
                 "device eth1 is provider fiber's already",
             ),
         ] {
-            assert_eq!(reason.to_string(), want);
+            assert_eq!((reason.code(), reason.to_string().as_str()), (code, want));
         }
     }
 }

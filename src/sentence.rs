@@ -28,14 +28,22 @@ pub enum Part {
 #[macro_export]
 macro_rules! say {
     ($pattern:literal $(, $part:expr)* $(,)?) => {
-        $crate::sentence::Sentence::new($pattern, vec![$($crate::sentence::Part::from($part)),*])
+        $crate::sentence::Sentence::new($pattern)$(.with($part))*
     };
 }
 
 impl Sentence {
     /// Use [`say!`], by which the translations find the pattern.
-    pub fn new(pattern: &'static str, parts: Vec<Part>) -> Self {
-        Self { pattern, parts }
+    pub const fn new(pattern: &'static str) -> Self {
+        Self { pattern, parts: Vec::new() }
+    }
+
+    /// The next part. Never inlined: there are so many sentences that each would make the program larger.
+    #[must_use]
+    #[inline(never)]
+    pub fn with(mut self, part: impl Into<Part>) -> Self {
+        self.parts.push(part.into());
+        self
     }
 
     /// As ubus carries it: the pattern, then its parts; `["{0} is offline: {1}", "lte", ["no carrier"]]`.

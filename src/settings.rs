@@ -201,3 +201,12 @@ pub enum TestKind {
     /// ICMP echo (RFC 792).
     Ping,
 }
+
+impl TestKind {
+    /// Its word in the file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+        }
+    }
+}

@@ -138,12 +138,13 @@ pub struct TestStatus {
     pub targets: Vec<TargetStatus>,
 }
 
-/// One target of a [`TestStatus`], as far as the last 100 first probes of the provider went to it.
+/// One target of a [`TestStatus`], as far as the last 100 first probes of the provider went to it: in whichever test, where it stands in
+/// several.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetStatus {
     /// Its address.
     pub target: String,
-    /// First probes sent to it.
+    /// First probes sent to it that were answered or lost.
     pub sent: u32,
     /// Of these, lost.
     pub lost: u32,

@@ -1,6 +1,8 @@
-//! `status` and `history` as tables for a terminal, never wider than it is.
+//! `status` and `history` as tables for a terminal, never wider than it is; `why` as paragraphs.
 //!
-//! Fed with what ubus delivers ([`Status`], [`History`]); the command line prints the text as it is.
+//! Fed with what ubus delivers ([`Status`], [`History`], the reply of `why` as it is); the command line prints the text as it is.
+
+use serde_json::Value;
 
 use crate::status::{History, ProviderStatus, Status};
 use crate::text::{duration, latency, percent, plain, shorten, shorten_middle, width, wrap};
@@ -257,6 +259,24 @@ pub fn render_history(history: &History, room: usize, colour: bool) -> String {
     text.push('\n');
     text.push_str(&lay_out(columns, room, colour));
     text
+}
+
+/// The reply of `why`: the whole in one line, then a paragraph per provider.
+pub fn render_why(answer: &Value, room: usize, colour: bool) -> String {
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let reliable = answer.get("reliable").and_then(Value::as_bool) == Some(true);
+    let style = if reliable { Style::Good } else { Style::Bad };
+    let mut told = style.paint(&wrap(&plain(&text(answer, "sentence")), room, 2), colour) + "\n";
+    for provider in list(answer, "providers") {
+        let sentences = list(&provider, "sentences");
+        let sentences: Vec<_> = sentences.iter().filter_map(Value::as_str).map(plain).collect();
+        told += &format!("\n{}\n", wrap(&sentences.join(" "), room, 2));
+    }
+    if let Some(switches) = answer.get("switches").and_then(Value::as_u64).filter(|switches| *switches > 0) {
+        told += &format!("\nswitches within the last hour: {switches}\n");
+    }
+    told
 }
 
 #[cfg(test)]

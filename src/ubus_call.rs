@@ -135,7 +135,9 @@ impl Call {
             "why" => Ok(Self::Why { provider, parts: small(PARTS)?.is_some_and(|parts| parts != 0) }),
             "series" => {
                 let since = get(SINCE).map(number).transpose()?.unwrap_or_default();
-                Ok(Self::Series { provider, since, step: small(STEP)?.unwrap_or_default() })
+                let step = small(STEP)?.unwrap_or_default();
+                let whole_minutes = step % 60 == 0 && step <= 3600;
+                whole_minutes.then_some(Self::Series { provider, since, step }).ok_or(UbusStatus::InvalidArgument)
             }
             "schema" => Ok(Self::Schema),
             "validate" => Ok(Self::Validate { config: required(get(CONFIG).map(string).transpose()?)? }),

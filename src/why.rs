@@ -1,3 +1,407 @@
 //! Why the ranking is what it is, in full sentences: who is active, why not the others, and what would have to happen for each to take over.
 //!
 //! Made by `core::why`; the reply of ubus `why`, printed by `failoverd why`.
+
+use serde_json::{Map, Value};
+
+use crate::say;
+use crate::sentence::Sentence;
+use crate::settings::LastResort;
+use crate::text::duration;
+
+/// The ranking explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The active provider, and for how many seconds it has been.
+    pub active: Option<(String, u64)>,
+    /// Any provider is reliable.
+    pub reliable: bool,
+    /// Why that one, for programs.
+    pub reason_code: &'static str,
+    /// Whether the internet is fine, through whom, and what is wrong if it is not.
+    pub sentence: Sentence,
+    /// Switches within the last hour.
+    pub switches: usize,
+    /// Every provider, in the order of the status.
+    pub providers: Vec<Explained>,
+}
+
+/// One provider of [`Explanation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// Name.
+    pub name: String,
+    /// `active`, `standby`, `unusable` or `disabled`.
+    pub role: &'static str,
+    /// Its state, in the word of the status.
+    pub state: &'static str,
+    /// Why it has its role, for programs.
+    pub reason_code: &'static str,
+    /// Seconds in its state.
+    pub since: u64,
+    /// Times it became unreliable within the last hour.
+    pub flaps: u32,
+    /// How it is, why it is active or not, what would change that.
+    pub sentences: Vec<Sentence>,
+}
+
+impl Explanation {
+    /// The reply of ubus `why`, the sentences written out or in parts.
+    pub fn to_json(&self, parts: bool) -> Value {
+        let said = |sentence: &Sentence| match parts {
+            true => sentence.to_parts(),
+            false => Value::from(sentence.to_string()),
+        };
+        let provider = |it: &Explained| {
+            object([
+                ("name", Some(it.name.as_str().into())),
+                ("role", Some(it.role.into())),
+                ("state", Some(it.state.into())),
+                ("reason_code", Some(it.reason_code.into())),
+                ("since", Some(it.since.into())),
+                ("flaps", Some(it.flaps.into())),
+                ("sentences", Some(it.sentences.iter().map(said).collect())),
+            ])
+        };
+        object([
+            ("active", self.active.as_ref().map(|(name, _)| name.as_str().into())),
+            ("active_since", self.active.as_ref().map(|(_, since)| (*since).into())),
+            ("reliable", Some(self.reliable.into())),
+            ("reason_code", Some(self.reason_code.into())),
+            ("sentence", Some(said(&self.sentence))),
+            ("switches", Some(self.switches.into())),
+            ("providers", Some(self.providers.iter().map(provider).collect())),
+        ])
+    }
+}
+
+fn object<const COUNT: usize>(members: [(&str, Option<Value>); COUNT]) -> Value {
+    let members = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(members.collect::<Map<_, _>>())
+}
+
+/// Why a provider is active, or why it is not although it is reliable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// Active: there is no other.
+    Only {
+        /// And it works.
+        reliable: bool,
+    },
+    /// Active: somebody wants it.
+    Pinned {
+        /// By ubus or the command line; else by the configuration.
+        runtime: bool,
+    },
+    /// Active: nothing is known yet.
+    Proving,
+    /// Active: the best there is.
+    Best {
+        /// Its priority.
+        priority: u32,
+    },
+    /// Active, until this better one may take over.
+    StaysFor(&'a str),
+    /// Active, and this better one takes over only if somebody says so.
+    StaysByHand(&'a str),
+    /// Active, and this one is as good.
+    StaysEqual(&'a str),
+    /// Active, but not reliable; nor is any other.
+    LastResort(LastResort),
+    /// This one is pinned.
+    PinnedElsewhere(&'a str),
+    /// Another one is preferred.
+    Behind {
+        /// That one.
+        other: &'a str,
+        /// Its priority.
+        priority: u32,
+        /// The provider's own.
+        own: u32,
+    },
+    /// Another one is as good, and was there first.
+    Equal {
+        /// That one.
+        other: &'a str,
+        /// The priority of both.
+        priority: u32,
+    },
+    /// It has not been reliable for long enough.
+    Waits {
+        /// Seconds it has been reliable.
+        reliable: u64,
+        /// Seconds it must be.
+        of: u64,
+    },
+    /// `option failback 'manual'`.
+    Manual,
+}
+
+impl Standing<'_> {
+    /// For programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Only { reliable: true } | Self::Best { .. } => "best",
+            Self::Only { reliable: false } | Self::LastResort(_) => "last_resort",
+            Self::Pinned { .. } => "pinned",
+            Self::Proving => "starting",
+            Self::StaysFor(_) | Self::StaysByHand(_) | Self::StaysEqual(_) => "stays",
+            Self::PinnedElsewhere(_) => "pinned_elsewhere",
+            Self::Behind { .. } => "lower_priority",
+            Self::Equal { .. } => "equal_priority",
+            Self::Waits { .. } => "failback_wait",
+            Self::Manual => "manual_failback",
+        }
+    }
+
+    /// For people.
+    pub fn sentence(&self) -> Sentence {
+        match *self {
+            Self::Only { .. } => say!("It is the only provider: there is nothing to choose."),
+            Self::Pinned { runtime: true } => say!("It is active because it is pinned; 'failoverd unpin' ends that."),
+            Self::Pinned { runtime: false } => say!("It is active because the configuration pins it ('option pin')."),
+            Self::Proving => say!("It is used until the first checks have ended."),
+            Self::Best { priority } => {
+                say!("It is active because no reliable provider is preferred to it (priority {0}).", priority)
+            }
+            Self::StaysFor(other) => say!("It is active until {0} has been reliable for long enough.", other),
+            Self::StaysByHand(other) => {
+                say!(
+                    "It is active because {0}, though preferred, takes over only by hand ('option failback' is manual).",
+                    other
+                )
+            }
+            Self::StaysEqual(other) => {
+                say!("It is active because {0} has the same priority, which is no reason to move traffic.", other)
+            }
+            Self::LastResort(LastResort::Keep) => {
+                say!(
+                    "It is used without proof because no provider is reliable, and 'option last_resort' keeps the active one."
+                )
+            }
+            Self::LastResort(LastResort::First) => {
+                say!(
+                    "It is used without proof because no provider is reliable, and 'option last_resort' takes the first one."
+                )
+            }
+            Self::PinnedElsewhere(other) => say!("It is not active because {0} is pinned.", other),
+            Self::Behind { other, priority, own } => {
+                say!("It is not active because {0} is preferred: priority {1} comes before {2}.", other, priority, own)
+            }
+            Self::Equal { other, priority } => {
+                say!("It is not active because {0} works and has the same priority, {1}.", other, priority)
+            }
+            Self::Waits { reliable, of } => {
+                say!(
+                    "It is not active because it has been reliable for only {0} of {1}.",
+                    duration(reliable),
+                    duration(of)
+                )
+            }
+            Self::Manual => say!("It is not active because failback is manual ('option failback')."),
+        }
+    }
+}
+
+/// What would have to happen for a provider to take over, or for another one to take over from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Takeover<'a> {
+    /// Of the active one: this one is next.
+    Next(&'a str),
+    /// Of the active one: no other is reliable.
+    NoNext,
+    /// Of a pinned one.
+    Never,
+    /// Of one that is used without proof.
+    AnyReliable,
+    /// In so many seconds.
+    In(u64),
+    /// When it has been reliable for so many seconds.
+    ReliableFor(u64),
+    /// When it is reliable.
+    Reliable,
+    /// When what its state says is mended.
+    Mended,
+    /// When these fail.
+    IfFail(Vec<&'a str>),
+    /// When somebody pins it, or the active one fails.
+    ByHand {
+        /// It.
+        name: &'a str,
+        /// The active one.
+        active: &'a str,
+    },
+    /// When somebody pins it, or the pinned one has no link any more.
+    InsteadOfPin {
+        /// It.
+        name: &'a str,
+        /// The pinned one.
+        pinned: &'a str,
+    },
+    /// When it, or failover itself, is enabled in this section.
+    Enabled(&'a str),
+}
+
+impl Takeover<'_> {
+    /// For people.
+    pub fn sentence(&self) -> Sentence {
+        match self {
+            Self::Next(next) => say!("If it fails, {0} takes over.", *next),
+            Self::NoNext => say!("If it fails, no other provider is reliable now."),
+            Self::Never => say!("If it fails, traffic stays on it all the same."),
+            Self::AnyReliable => say!("The first provider to become reliable takes over."),
+            Self::In(0) => say!("It takes over now."),
+            Self::In(seconds) => say!("It takes over in {0} if it stays reliable.", duration(*seconds)),
+            Self::ReliableFor(0) | Self::Reliable => say!("It takes over as soon as it is reliable."),
+            Self::ReliableFor(seconds) => say!("It takes over when it has been reliable for {0}.", duration(*seconds)),
+            Self::Mended => say!("It takes over as soon as that is mended."),
+            Self::IfFail(all) => match all.as_slice() {
+                [one] => say!("It takes over only if {0} fails.", *one),
+                all => say!("It takes over only if all of these fail: {0}.", all.join(", ")),
+            },
+            Self::ByHand { name, active } => {
+                say!("It takes over only by hand ('failoverd pin {0}'), or if {1} fails.", *name, *active)
+            }
+            Self::InsteadOfPin { name, pinned } => {
+                say!("It can take over only by hand ('failoverd pin {0}'), or if {1} loses its link.", *name, *pinned)
+            }
+            Self::Enabled(section) => say!("It takes part when failover.{0}.enabled is set to 1.", *section),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn why_a_provider_is_where_it_is() {
+        for (standing, code, want) in [
+            (Standing::Only { reliable: true }, "best", "It is the only provider: there is nothing to choose."),
+            (Standing::Only { reliable: false }, "last_resort", "It is the only provider: there is nothing to choose."),
+            (
+                Standing::Pinned { runtime: true },
+                "pinned",
+                "It is active because it is pinned; 'failoverd unpin' ends that.",
+            ),
+            (
+                Standing::Pinned { runtime: false },
+                "pinned",
+                "It is active because the configuration pins it ('option pin').",
+            ),
+            (Standing::Proving, "starting", "It is used until the first checks have ended."),
+            (
+                Standing::Best { priority: 1 },
+                "best",
+                "It is active because no reliable provider is preferred to it (priority 1).",
+            ),
+            (Standing::StaysFor("fiber"), "stays", "It is active until fiber has been reliable for long enough."),
+            (
+                Standing::StaysByHand("fiber"),
+                "stays",
+                "It is active because fiber, though preferred, takes over only by hand ('option failback' is manual).",
+            ),
+            (
+                Standing::StaysEqual("fiber"),
+                "stays",
+                "It is active because fiber has the same priority, which is no reason to move traffic.",
+            ),
+            (
+                Standing::LastResort(LastResort::Keep),
+                "last_resort",
+                "It is used without proof because no provider is reliable, and 'option last_resort' keeps the active one.",
+            ),
+            (
+                Standing::LastResort(LastResort::First),
+                "last_resort",
+                "It is used without proof because no provider is reliable, and 'option last_resort' takes the first one.",
+            ),
+            (Standing::PinnedElsewhere("dsl"), "pinned_elsewhere", "It is not active because dsl is pinned."),
+            (
+                Standing::Behind { other: "fiber", priority: 1, own: 2 },
+                "lower_priority",
+                "It is not active because fiber is preferred: priority 1 comes before 2.",
+            ),
+            (
+                Standing::Equal { other: "fiber", priority: 1 },
+                "equal_priority",
+                "It is not active because fiber works and has the same priority, 1.",
+            ),
+            (
+                Standing::Waits { reliable: 20, of: 120 },
+                "failback_wait",
+                "It is not active because it has been reliable for only 20s of 2m.",
+            ),
+            (Standing::Manual, "manual_failback", "It is not active because failback is manual ('option failback')."),
+        ] {
+            assert_eq!((standing.code(), standing.sentence().to_string().as_str()), (code, want));
+        }
+    }
+
+    #[test]
+    fn what_would_have_to_happen() {
+        for (takeover, want) in [
+            (Takeover::Next("lte"), "If it fails, lte takes over."),
+            (Takeover::NoNext, "If it fails, no other provider is reliable now."),
+            (Takeover::Never, "If it fails, traffic stays on it all the same."),
+            (Takeover::AnyReliable, "The first provider to become reliable takes over."),
+            (Takeover::In(0), "It takes over now."),
+            (Takeover::In(40), "It takes over in 40s if it stays reliable."),
+            (Takeover::ReliableFor(0), "It takes over as soon as it is reliable."),
+            (Takeover::ReliableFor(90), "It takes over when it has been reliable for 1m 30s."),
+            (Takeover::Reliable, "It takes over as soon as it is reliable."),
+            (Takeover::Mended, "It takes over as soon as that is mended."),
+            (Takeover::IfFail(vec!["fiber"]), "It takes over only if fiber fails."),
+            (Takeover::IfFail(vec!["fiber", "dsl"]), "It takes over only if all of these fail: fiber, dsl."),
+            (
+                Takeover::ByHand { name: "fiber", active: "lte" },
+                "It takes over only by hand ('failoverd pin fiber'), or if lte fails.",
+            ),
+            (
+                Takeover::InsteadOfPin { name: "fiber", pinned: "lte" },
+                "It can take over only by hand ('failoverd pin fiber'), or if lte loses its link.",
+            ),
+            (Takeover::Enabled("lte"), "It takes part when failover.lte.enabled is set to 1."),
+        ] {
+            assert_eq!(takeover.sentence().to_string(), want);
+        }
+    }
+
+    #[test]
+    fn as_ubus_tells_it() {
+        let lte = Explained {
+            name: "lte".into(),
+            role: "standby",
+            state: "online",
+            reason_code: "lower_priority",
+            since: 300,
+            flaps: 1,
+            sentences: vec![Takeover::IfFail(vec!["fiber"]).sentence()],
+        };
+        let explanation = Explanation {
+            active: Some(("fiber".into(), 60)),
+            reliable: true,
+            reason_code: "best",
+            sentence: say!("Online through {0} for {1}.", "fiber", "1m"),
+            switches: 2,
+            providers: vec![lte],
+        };
+        let told = |sentence: Value, sentences: Value| {
+            json!({
+                "active": "fiber", "active_since": 60, "reliable": true, "reason_code": "best", "sentence": sentence, "switches": 2,
+                "providers": [{"name": "lte", "role": "standby", "state": "online", "reason_code": "lower_priority", "since": 300,
+                    "flaps": 1, "sentences": sentences}],
+            })
+        };
+        let written = told(json!("Online through fiber for 1m."), json!(["It takes over only if fiber fails."]));
+        assert_eq!(explanation.to_json(false), written);
+        let parts = told(
+            json!(["Online through {0} for {1}.", "fiber", "1m"]),
+            json!([["It takes over only if {0} fails.", "fiber"]]),
+        );
+        assert_eq!(explanation.to_json(true), parts);
+        let none = Explanation { active: None, providers: vec![], ..explanation };
+        assert_eq!(none.to_json(false).get("active"), None, "absent rather than null");
+    }
+}

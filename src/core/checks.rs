@@ -122,6 +122,7 @@ impl Core {
 
 /// Feeds a finished check into the counters.
 fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Action>) {
+    provider.series.record(now, &check);
     provider.checks += 1;
     provider.failed_checks += u64::from(check.failure.is_some());
     let text = match (&check.failure, check.latency) {

@@ -8,7 +8,13 @@ use crate::moment::Moment;
 use crate::notice::{Notice, NoticeAction};
 use crate::provider::{Path, Provider, ProviderState};
 use crate::ranking::{Candidate, Policy, Why, rank};
+use crate::reason::Reason;
+use crate::say;
+use crate::series::Switch;
 use crate::settings::LogLevel;
+
+/// Switches kept.
+const MAX_SWITCHES: usize = 100;
 
 impl Core {
     /// Chooses the active provider and the order of the others.
@@ -55,18 +61,26 @@ impl Core {
         let name = |provider: &Provider| provider.settings.name.clone();
         let from = self.active_provider();
         let lost = from.filter(|from| !from.is_reliable()).and_then(Provider::reason);
-        let reason = match (self.ranking.why, lost) {
-            (Why::Pinned, _) => Some("pinned".to_owned()),
-            (Why::LastResort, None) => Some("no provider is reliable".to_owned()),
-            (_, Some(reason)) => Some(match from {
-                Some(from) => format!("{}: {reason}", from.settings.name),
-                None => reason.to_string(),
-            }),
-            (Why::Best, None) => Some("the most preferred reliable provider that may take over".to_owned()),
-            (Why::Stays | Why::NoneUsable, None) => None,
+        let (reason_code, reason) = match (self.ranking.why, from.zip(lost)) {
+            (Why::Pinned, _) => ("pinned", say!("pinned")),
+            (_, Some((from, reason))) => (reason.code(), say!("{0}: {1}", &from.settings.name, reason.sentence())),
+            (Why::LastResort, None) => ("last_resort", say!("no provider is reliable")),
+            (Why::Best | Why::Stays, None) => ("best", say!("the most preferred reliable provider that may take over")),
+            (Why::NoneUsable, None) if !self.settings.enabled => ("disabled", say!("failover is disabled")),
+            (Why::NoneUsable, None) => ("no_uplink", say!("no provider has an uplink")),
         };
         let (from, to_name) = (from.map(name), to.and_then(|id| self.by_id(id)).map(name));
         self.switches += u64::from(from.is_some() && to.is_some());
+        if self.switch_log.len() >= MAX_SWITCHES {
+            self.switch_log.pop_front();
+        }
+        self.switch_log.push_back(Switch {
+            at: now,
+            from: from.clone(),
+            to: to_name.clone(),
+            reason_code,
+            reason: reason.clone(),
+        });
         self.active = to;
         self.active_since = now;
         self.dirty = true;
@@ -76,7 +90,8 @@ impl Core {
             provider: to_name.clone(),
             from,
             to: to_name,
-            reason,
+            reason: Some(reason.to_string()),
+            reason_code: Some(reason_code),
             level,
         }));
     }
@@ -92,12 +107,16 @@ impl Core {
                 continue;
             }
             provider.told = Some((state, now));
+            provider.series.tell(now, state);
             let bad = |state: ProviderState| {
                 matches!(state, ProviderState::Offline | ProviderState::Unresolved | ProviderState::NoCarrier)
             };
-            let reason = provider.reason().map(|reason| reason.to_string());
+            let reason = provider.reason();
+            let mut reason_code = reason.as_ref().map(Reason::code);
+            let reason = reason.map(|reason| reason.to_string());
             let (action, level, reason) = match state {
                 ProviderState::Online => {
+                    reason_code = Some("checks_succeeded");
                     let streak = provider.reliability.success_streak();
                     (Some(NoticeAction::Online), LogLevel::Info, Some(format!("{streak} checks succeeded in a row")))
                 }
@@ -112,7 +131,7 @@ impl Core {
                 }
             };
             let provider = Some(provider.settings.name.clone());
-            out.push(Action::Notice(Notice::about(provider, action, level, reason)));
+            out.push(Action::Notice(Notice { reason_code, ..Notice::about(provider, action, level, reason) }));
         }
     }
 

@@ -28,11 +28,14 @@ impl Core {
                     provider
                 }
                 None => {
-                    let mut provider = Provider::new(id, wanted.clone(), &settings, &mut self.random);
-                    // Other targets are no reason to move traffic: it is believed until they have spoken.
-                    provider.presumed = before.iter().any(|it| {
-                        it.settings.name == wanted.name && it.settings.source == wanted.source && it.is_reliable()
-                    });
+                    let mut provider = Provider::new(id, wanted.clone(), &settings, self.started, &mut self.random);
+                    let same_line =
+                        |it: &&mut Provider| it.settings.name == wanted.name && it.settings.source == wanted.source;
+                    if let Some(it) = before.iter_mut().find(same_line) {
+                        // Other targets are no reason to move traffic: it is believed until they have spoken.
+                        provider.presumed = it.is_reliable();
+                        std::mem::swap(&mut provider.series, &mut it.series);
+                    }
                     provider
                 }
             };

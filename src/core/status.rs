@@ -4,21 +4,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Core;
+use crate::event::ProviderId;
 use crate::moment::Moment;
 use crate::provider::Provider;
 use crate::ranking::Why;
 use crate::settings::{Failback, UplinkSource};
-use crate::status::{History, HistoryEntry, ProviderStatus, Status};
+use crate::status::{History, HistoryEntry, ProviderStatus, Status, TargetStatus, TestStatus};
 use crate::uplink::table_of;
 
 impl Core {
     /// Everything, as of `now`.
     pub fn status(&self, now: Moment) -> Status {
-        let members: Vec<&Provider> = self.enabled().collect();
-        let ranked = self.ranking.order.iter().filter_map(|index| members.get(*index).copied());
-        let rest = self.providers.iter().filter(|it| {
-            !self.ranking.order.iter().any(|index| members.get(*index).is_some_and(|member| member.id == it.id))
-        });
         let (pin, pin_source) = match (&self.state.pin, &self.settings.pin) {
             (Some(pin), _) => (Some(pin.clone()), Some("runtime".to_owned())),
             (None, Some(pin)) => (Some(pin.clone()), Some("config".to_owned())),
@@ -38,8 +34,17 @@ impl Core {
             switches: self.switches,
             overridden_by: self.overridden_by.iter().map(|route| self.describe_route(route)).collect(),
             config_errors: self.config_errors.clone(),
-            providers: ranked.chain(rest).map(|provider| self.provider_status(provider, now)).collect(),
+            providers: self.by_rank().map(|provider| self.provider_status(provider, now)).collect(),
         }
+    }
+
+    /// The slots' order, then those without one.
+    pub(super) fn by_rank(&self) -> impl Iterator<Item = &Provider> {
+        let members: Vec<&Provider> = self.enabled().collect();
+        let ranked: Vec<&Provider> =
+            self.ranking.order.iter().filter_map(|index| members.get(*index).copied()).collect();
+        let known: Vec<ProviderId> = ranked.iter().map(|it| it.id).collect();
+        ranked.into_iter().chain(self.providers.iter().filter(move |it| !known.contains(&it.id)))
     }
 
     fn warnings(&self, pin: Option<&str>) -> Vec<String> {
@@ -65,7 +70,7 @@ impl Core {
     fn provider_status(&self, provider: &Provider, now: Moment) -> ProviderStatus {
         let uplink = provider.uplink.as_ref().ok();
         let window = provider.prober.window();
-        let (lost, counted) = window.loss(now, provider.settings.check.timeout);
+        let all = window.tally(now, provider.settings.check.timeout, None);
         let (interface, device) = match &provider.settings.source {
             UplinkSource::Interface(name) => (Some(name.clone()), uplink.map(|uplink| uplink.name.clone())),
             UplinkSource::Device(name) => (None, Some(name.clone())),
@@ -73,6 +78,7 @@ impl Core {
         let told = interface.as_ref().and_then(|name| self.netifd.find(name).ok());
         let active = self.active == Some(provider.id);
         let text = |address: IpAddr| address.to_string();
+        let reason = provider.reason();
         let waits = provider.failback_at().filter(|at| *at > now && !active && provider.is_reliable());
         let takes_over = self.ranking.why == Why::Stays && self.settings.failback == Failback::Auto;
         let better =
@@ -82,9 +88,9 @@ impl Core {
             description: provider.settings.description.clone(),
             state: provider.state().word().to_owned(),
             since: provider.told.map_or(0, |(_, since)| now.since(since).as_secs()),
-            reason: provider.reason().map(|reason| reason.to_string()),
-            reason_code: None,
-            flaps: 0,
+            reason_code: reason.as_ref().map(|reason| reason.code().to_owned()),
+            reason: reason.map(|reason| reason.to_string()),
+            flaps: provider.flaps(now),
             active,
             reliable: provider.is_reliable(),
             priority: provider.settings.priority,
@@ -100,7 +106,7 @@ impl Core {
             metric: self.metrics.iter().find(|(id, _)| *id == provider.id).map(|(_, metric)| metric.0),
             latency_ms: window.latency().map(milliseconds),
             jitter_ms: window.jitter().map(milliseconds),
-            loss_percent: (counted > 0).then(|| percent(lost, counted)),
+            loss_percent: (all.counted > 0).then(|| percent(all.lost, all.counted)),
             checks: provider.checks,
             failed: provider.failed_checks,
             history_length: u32::try_from(provider.reliability.checks().len()).unwrap_or(u32::MAX),
@@ -108,8 +114,30 @@ impl Core {
             success_streak: provider.reliability.success_streak(),
             failure_streak: provider.reliability.failure_streak(),
             failback_in: waits.filter(|_| better).map(|at| at.since(now).as_secs()),
-            tests: vec![],
+            tests: self.tests_of(provider, now),
         }
+    }
+
+    /// A target that stands in two tests has the probes of both in each.
+    fn tests_of(&self, provider: &Provider, now: Moment) -> Vec<TestStatus> {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let target = |target: &IpAddr| {
+            let tally = provider.prober.window().tally(now, provider.settings.check.timeout, Some(*target));
+            TargetStatus {
+                target: target.to_string(),
+                sent: number(tally.counted),
+                lost: number(tally.lost),
+                latency_ms: tally.answer.map(|(_, latency)| milliseconds(latency)),
+                answered: tally.answer.map(|(at, _)| now.since(at).as_secs()),
+            }
+        };
+        let of_provider = |name: &String| self.settings.tests.iter().find(|test| test.name == *name);
+        let tests = provider.settings.tests.iter().filter_map(of_provider).map(|test| TestStatus {
+            name: test.name.clone(),
+            kind: test.kind.word().to_owned(),
+            targets: test.targets.iter().map(target).collect(),
+        });
+        tests.collect()
     }
 
     /// The last checks of a provider, newest first; `None`: no such provider.
@@ -146,13 +174,13 @@ impl Core {
 }
 
 /// Milliseconds with three decimals.
-fn milliseconds(duration: Duration) -> f64 {
+pub(super) fn milliseconds(duration: Duration) -> f64 {
     let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
     f64::from(micros) / 1000.0
 }
 
 /// Per cent with one decimal; 0 of nothing.
-fn percent(part: usize, whole: usize) -> f64 {
+pub(super) fn percent(part: usize, whole: usize) -> f64 {
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     if whole == 0 { 0.0 } else { (number(part) / number(whole) * 1000.0).round() / 10.0 }
 }

@@ -250,9 +250,13 @@ fn loss_and_latency_come_from_first_probes_and_late_answers_count() {
         }
         bench.pass(Duration::from_secs(3));
     }
-    assert_eq!(bench.prober.window().loss(bench.now, bench.limits.timeout), (1, 4));
+    let loss = |bench: &Bench| {
+        let tally = bench.prober.window().tally(bench.now, bench.limits.timeout, None);
+        (tally.lost, tally.counted)
+    };
+    assert_eq!(loss(&bench), (1, 4));
     bench.answer(1);
-    assert_eq!(bench.prober.window().loss(bench.now, bench.limits.timeout), (0, 4), "un-lost");
+    assert_eq!(loss(&bench), (0, 4), "un-lost");
 }
 
 #[test]
@@ -263,4 +267,37 @@ fn with_no_attempts_the_first_probe_has_until_timeout() {
     bench.begin();
     bench.pass(Duration::from_secs(3));
     assert_eq!((bench.sent.len(), millis(bench.done[0].at.since(start))), (1, 2000));
+}
+
+#[test]
+fn every_target_is_told_apart() {
+    let mut bench = Bench::new(vec![vec![A], vec![A, B]]);
+    bench.limits.required = Required::All;
+    for (answered, latency) in [(2, 10), (2, 30), (0, 0)] {
+        bench.begin();
+        let first = bench.sent.len() - 2;
+        bench.pass(Duration::from_millis(latency));
+        (0..answered).for_each(|index| bench.answer(first + index));
+        bench.pass(Duration::from_secs(3));
+    }
+    let to_b = bench.sent.iter().filter(|(.., target)| *target == B).count();
+    assert!(to_b > 1, "the second test takes turns");
+    let tally = |bench: &Bench, target| bench.prober.window().tally(bench.now, bench.limits.timeout, target);
+    let (all, a, b) = (tally(&bench, None), tally(&bench, Some(A)), tally(&bench, Some(B)));
+    assert_eq!((all.lost, all.counted), (2, 6), "two tests, three checks");
+    assert_eq!((a.lost + b.lost, a.counted + b.counted), (2, 6), "each probe is of one target");
+    assert!(a.counted > 3, "in both tests, and counted in both: {a:?}");
+    let (at, latency) = a.answer.unwrap();
+    assert_eq!(
+        (millis(latency), millis(bench.now.since(at))),
+        (30, 6000),
+        "the last answer's, whatever was lost since"
+    );
+    bench.begin();
+    assert_eq!(tally(&bench, None), all, "what may still be answered is not counted");
+    let mut steps = vec![];
+    bench.prober.invalidate(8, &mut steps);
+    bench.pass(Duration::from_secs(3));
+    assert_eq!(tally(&bench, None), all, "nor what was sent across a lost link");
+    assert_eq!(tally(&bench, Some(IpAddr::from([9, 9, 9, 9]))), Tally::default(), "a stranger");
 }

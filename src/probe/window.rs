@@ -30,10 +30,23 @@ struct Probe {
     fate: Fate,
 }
 
+/// What became of first probes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Lost.
+    pub lost: usize,
+    /// Lost or answered.
+    pub counted: usize,
+    /// When the last answer came, and its latency.
+    pub answer: Option<(Moment, Duration)>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Pending,
-    Answered,
+    Answered {
+        after: Duration,
+    },
     /// Its check has failed: lost, unless an answer comes after all.
     Lost,
     /// Sent across a link that was lost: neither loss nor latency.
@@ -52,8 +65,8 @@ impl Window {
     pub(super) fn answered(&mut self, at: Moment, source: IpAddr, token: ProbeToken) {
         let found = self.probes.iter_mut().rev().find(|probe| probe.token == token && probe.target == source);
         let Some(probe) = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost)) else { return };
-        probe.fate = Fate::Answered;
         let sample = at.since(probe.at);
+        probe.fate = Fate::Answered { after: sample };
         // RFC 6298, section 2: gains 1/8 and 1/4.
         match self.smoothed {
             None => {
@@ -96,15 +109,18 @@ impl Window {
         self.smoothed.map(|_| self.deviation)
     }
 
-    /// Lost and counted first probes; one younger than `timeout` may still be answered and is not counted.
-    pub fn loss(&self, now: Moment, timeout: Duration) -> (usize, usize) {
-        let answered = self.probes.iter().filter(|probe| probe.fate == Fate::Answered).count();
-        let is_lost = |probe: &&Probe| match probe.fate {
-            Fate::Lost => true,
-            Fate::Pending => now.since(probe.at) >= timeout,
-            Fate::Answered | Fate::Void => false,
-        };
-        let lost = self.probes.iter().filter(is_lost).count();
-        (lost, lost + answered)
+    /// What became of the first probes to `target`, or of all. One younger than `timeout` may still be answered and is not counted.
+    pub fn tally(&self, now: Moment, timeout: Duration, target: Option<IpAddr>) -> Tally {
+        let mut tally = Tally::default();
+        for probe in self.probes.iter().filter(|probe| target.is_none_or(|target| probe.target == target)) {
+            match probe.fate {
+                Fate::Answered { after } => tally.answer = tally.answer.max(Some((probe.at + after, after))),
+                Fate::Lost => tally.lost += 1,
+                Fate::Pending if now.since(probe.at) >= timeout => tally.lost += 1,
+                Fate::Pending | Fate::Void => continue,
+            }
+            tally.counted += 1;
+        }
+        tally
     }
 }

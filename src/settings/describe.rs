@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use super::duration::show;
 use super::schema::{MAX_PROVIDERS, RULE_SPAN};
-use super::{
-    CheckSettings, Failback, GatewaySetting, LastResort, ProviderSettings, Required, Settings, TestKind, UplinkSource,
-};
+use super::{CheckSettings, Failback, GatewaySetting, LastResort, ProviderSettings, Required, Settings, UplinkSource};
 
 /// The whole text, with a newline at its end.
 pub fn describe(settings: &Settings) -> String {
@@ -41,9 +39,7 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
     }
     writeln!(out, "Tests:")?;
     for test in &settings.tests {
-        let kind = match test.kind {
-            TestKind::Ping => "ping",
-        };
+        let kind = test.kind.word();
         let targets: Vec<String> = test.targets.iter().map(ToString::to_string).collect();
         let users = ranked.iter().filter(|provider| provider.tests.contains(&test.name)).count();
         let unused = if users == 0 { " (used by no provider)" } else { "" };

@@ -324,7 +324,9 @@ impl Daemon {
     async fn answer(&mut self, Request { call, reply_to }: Request) {
         let unknown = |core: &Core, name: &Option<String>| name.as_ref().is_some_and(|name| !core.knows(name));
         let answer = match call {
-            Call::Status { provider } | Call::Check { provider } if unknown(&self.core, &provider) => {
+            Call::Status { provider } | Call::Check { provider } | Call::Why { provider, .. }
+                if unknown(&self.core, &provider) =>
+            {
                 Err(UbusStatus::NotFound)
             }
             Call::Status { provider } => Ok(self.status(provider.as_deref())),
@@ -346,8 +348,10 @@ impl Daemon {
                 Ok(()) => json!({}),
                 Err(problems) => json!({ "config_errors": problems }),
             }),
-            // Under construction: each is filled in by the step that it belongs to.
-            Call::Why { .. } | Call::Series { .. } => Err(UbusStatus::NotSupported),
+            Call::Why { provider, parts } => Ok(self.why(provider.as_deref(), parts)),
+            Call::Series { provider, since, step } => {
+                self.core.series(clock::now(), provider.as_deref(), since, step).ok_or(UbusStatus::NotFound)
+            }
             Call::Schema => Ok(settings::export()),
             Call::Validate { config } => Ok(config::verdict(&self.places.config, &config)),
             Call::Draft => Ok(self.draft()),
@@ -373,5 +377,13 @@ impl Daemon {
             status.providers.retain(|provider| provider.name == name);
         }
         json!(status)
+    }
+
+    fn why(&self, provider: Option<&str>, parts: bool) -> Value {
+        let mut explanation = self.core.why(clock::now());
+        if let Some(name) = provider {
+            explanation.providers.retain(|provider| provider.name == name);
+        }
+        explanation.to_json(parts)
     }
 }

@@ -183,6 +183,30 @@ fiber: 2 checks, 1 failed
     assert_eq!(render_history(&empty, 80, false), "fiber: not checked yet\n");
 }
 
+#[test]
+fn why_is_a_line_and_a_paragraph_per_provider() {
+    let answer = serde_json::json!({
+        "reliable": true, "sentence": "Online through fiber for 3d 4h, 12 ms.", "switches": 2,
+        "providers": [
+            { "name": "fiber", "sentences": ["fiber has been online for 3d 4h: 12 ms, 0% lost.", "If it fails, lte takes over."] },
+            { "name": "lte", "sentences": ["lte is \u{1b}[31m disabled."] },
+        ],
+    });
+    let expected = "\
+Online through fiber for 3d 4h, 12 ms.
+
+fiber has been online for 3d 4h: 12 ms, 0% lost. If
+  it fails, lte takes over.
+
+lte is [31m disabled.
+
+switches within the last hour: 2
+";
+    assert_eq!(render_why(&answer, 52, false), expected);
+    assert_eq!(strip(&render_why(&answer, 52, true)), expected);
+    assert_eq!(render_why(&Value::Null, 52, false), "\n", "of another version");
+}
+
 fn any_provider() -> impl Strategy<Value = ProviderStatus> {
     let words = (".{0,40}", "online|offline|checking|degraded|no_carrier|unresolved|disabled", ".{0,90}", ".{0,50}");
     let numbers = (any::<u64>(), any::<Option<u32>>(), any::<Option<f64>>(), any::<Option<f64>>());

@@ -15,6 +15,7 @@ mod look;
 mod page;
 mod rights;
 mod settings;
+mod status;
 mod uci;
 #[allow(dead_code, reason = "the promises ask more of it")]
 #[path = "../promises/world.rs"]

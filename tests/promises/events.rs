@@ -15,9 +15,25 @@ use ubus::{InboundMsg, Transport, UbusError};
 use crate::world::{SOON, World};
 
 /// Frames on a socket; a read waits a few milliseconds.
-struct Line {
+pub(crate) struct Line {
     stream: UnixStream,
     buffer: Vec<u8>,
+}
+
+impl Line {
+    /// A client of the world's broker, and the daemon's object on it.
+    pub(crate) fn client(world: &World) -> (UbusClient<Line>, u32) {
+        let stream = UnixStream::connect(world.broker.path()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        let mut client = UbusClient::connect(Line { stream, buffer: Vec::new() }).unwrap();
+        let mut object = None;
+        wait_for(SOON, "the object on ubus", || {
+            object = client.lookup("failover").ok();
+            object.is_some()
+        })
+        .unwrap();
+        (client, object.unwrap())
+    }
 }
 
 impl Transport for Line {
@@ -44,18 +60,10 @@ struct Listener {
 
 impl Listener {
     fn new(world: &World) -> Listener {
-        let stream = UnixStream::connect(world.broker.path()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-        let mut client = UbusClient::connect(Line { stream, buffer: Vec::new() }).unwrap();
-        let mut object = None;
-        wait_for(SOON, "the object on ubus", || {
-            object = client.lookup("failover").ok();
-            object.is_some()
-        })
-        .unwrap();
+        let (mut client, object) = Line::client(world);
         let (events, notifications) = (client.add_anonymous_object().unwrap(), client.add_anonymous_object().unwrap());
         client.register_event(events, "failover").unwrap();
-        client.subscribe(notifications, object.unwrap()).unwrap();
+        client.subscribe(notifications, object).unwrap();
         Listener { client, heard: VecDeque::new() }
     }
 

@@ -20,6 +20,7 @@ mod never_without;
 mod others;
 mod put_back;
 mod second_opinion;
+mod series;
 mod start;
 mod switching;
 mod world;

@@ -14,6 +14,7 @@ mod netifd;
 mod restore;
 mod settle;
 mod watch;
+mod why;
 
 use proptest::prelude::ProptestConfig;
 

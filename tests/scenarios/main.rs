@@ -12,9 +12,11 @@ mod kernel;
 mod netifd;
 mod outage;
 mod policy;
+mod series;
 mod silent_netifd;
 mod start;
 mod sysctls;
+mod why;
 
 use model::{Config, World, secs};
 

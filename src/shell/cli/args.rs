@@ -23,6 +23,8 @@ Usage: failoverd COMMAND [OPTIONS]
       -f, --foreground       log to the terminal, not to syslog
   status               show the uplinks; exit code 1 if none is reliable
       --json                 as the daemon tells it
+  why [PROVIDER]       say why it is so, and what would change it
+      --json                 as the daemon tells it
   watch                the same, drawn again every second
   history PROVIDER     show a provider's last checks
       -n, --limit COUNT      the newest COUNT of them
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Print the status.
     Status { socket: PathBuf, json: bool },
+    /// Print why it is so.
+    Why { socket: PathBuf, provider: Option<String>, json: bool },
     /// Print it again and again.
     Watch { socket: PathBuf },
     /// Print a provider's last checks.
@@ -111,9 +115,10 @@ pub(crate) struct InitOptions {
 type Opt = &'static str;
 
 /// Every command with the options it takes and the most words that may follow it.
-const COMMANDS: [(&str, &[Opt], usize); 13] = [
+const COMMANDS: [(&str, &[Opt], usize); 14] = [
     ("run", &["config", "socket", "foreground"], 0),
     ("status", &["json", "socket"], 0),
+    ("why", &["json", "socket"], 1),
     ("watch", &["socket"], 0),
     ("history", &["json", "limit", "socket"], 1),
     ("check", &["socket"], 1),
@@ -220,6 +225,7 @@ fn meaning(typed: Typed) -> Result<Command, String> {
             Command::Run(RunOptions { config: config(typed.config), socket, foreground })
         }
         "status" => Command::Status { socket, json },
+        "why" => Command::Why { socket, provider: provider(), json },
         "watch" => Command::Watch { socket },
         "history" => Command::History { socket, provider: required()?, limit: typed.limit, json },
         "check" => Command::Check { socket, provider: provider() },
@@ -281,6 +287,8 @@ mod tests {
             ("run --config a --foreground", run("a", DEFAULT_SOCKET, true)),
             ("status", Command::Status { socket: socket(), json: false }),
             ("status --json -s b", Command::Status { socket: "b".into(), json: true }),
+            ("why", Command::Why { socket: socket(), provider: None, json: false }),
+            ("why lte --json", Command::Why { socket: socket(), provider: Some("lte".into()), json: true }),
             ("watch", Command::Watch { socket: socket() }),
             ("history lte", history(None, false)),
             ("history -n 5 lte --json", history(Some(5), true)),

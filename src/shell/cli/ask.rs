@@ -43,6 +43,9 @@ impl Outcome {
 pub(super) async fn ask(command: &Command, screen: Screen) -> Outcome {
     let answered = match command {
         Command::Status { socket, json } => show_status(socket, "status", json!({}), None, *json, screen).await,
+        Command::Why { socket, provider, json } => {
+            show_status(socket, "why", json!({ "provider": provider }), provider.as_deref(), *json, screen).await
+        }
         Command::History { socket, provider, limit, json } => {
             let arguments = json!({ "provider": provider, "limit": limit });
             match question(socket, "history", arguments, PATIENCE).await {
@@ -75,7 +78,7 @@ pub(super) async fn status(socket: &Path) -> Result<Status, String> {
     Status::deserialize(&answer).map_err(|error| not_understood(&error))
 }
 
-/// A method that answers with the status: `status` at once, `check` when the checks have ended.
+/// A method that answers with the status, `status` at once, `check` when the checks have ended; or with what it comes from: `why`.
 async fn show_status(
     socket: &Path,
     method: &str,
@@ -89,8 +92,14 @@ async fn show_status(
         Ok(answer) => answer,
         Err(error) => return Err(about(socket, provider, error).await),
     };
-    let (status, text) = shown(&answer, json, |status: &Status| table::render(status, screen.width, screen.colour))?;
-    let reliable = status.providers.iter().any(|provider| provider.reliable);
+    let (reliable, text) = if method == "why" {
+        let told = if json { format!("{answer:#}\n") } else { table::render_why(&answer, screen.width, screen.colour) };
+        (answer.get("reliable") == Some(&Value::Bool(true)), told)
+    } else {
+        let render = |status: &Status| table::render(status, screen.width, screen.colour);
+        let (status, text) = shown(&answer, json, render)?;
+        (status.providers.iter().any(|provider| provider.reliable), text)
+    };
     Ok(Outcome { exit: if reliable { Exit::Fine } else { Exit::NotFine }, ..Outcome::fine(text) })
 }
 

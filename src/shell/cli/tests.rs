@@ -51,6 +51,12 @@ async fn daemon(bus: &mut Bus, reliable: bool) {
                 Ok(serde_json::to_value(a_status(reliable)).unwrap())
             }
             Call::History { .. } | Call::Pin { .. } | Call::Check { .. } => Err(UbusStatus::NotFound),
+            Call::Why { provider, parts: false } if provider.as_deref().is_none_or(known) => Ok(json!({
+                "reliable": reliable,
+                "sentence": "Online through fiber for 1m 1s, 12 ms.",
+                "providers": [{ "name": "lte", "sentences": ["lte is disabled."] }],
+            })),
+            Call::Why { .. } => Err(UbusStatus::NotFound),
             Call::Unpin => Err(UbusStatus::UnknownError),
             Call::Reload if reliable => Ok(json!({})),
             Call::Reload => Ok(json!({ "config_errors": ["/etc/config/failover:14: interval '0'"] })),
@@ -83,6 +89,10 @@ async fn commands_print_and_exit_as_they_should() {
         ("status", true, "online through fiber for 1m 1s, 12 ms", None, Exit::Fine),
         ("status", false, "no provider is reliable; fiber is used for 1m 1s without proof", None, Exit::NotFine),
         ("status --json", false, "{", None, Exit::NotFine),
+        ("why", true, "Online through fiber for 1m 1s, 12 ms.", None, Exit::Fine),
+        ("why lte", false, "Online through fiber for 1m 1s, 12 ms.", None, Exit::NotFine),
+        ("why --json", true, "{", None, Exit::Fine),
+        ("why nobody", true, "", Some(nobody), Exit::Usage),
         ("history lte", true, "lte: 3 checks, 0 failed", None, Exit::Fine),
         ("history lte -n 1", true, "lte: 1 check, 0 failed", None, Exit::Fine),
         ("history nobody", true, "", Some(nobody), Exit::Usage),

@@ -188,6 +188,7 @@ fn switch() -> Notice {
         from: Some("fiber".into()),
         to: Some("lte".into()),
         reason: Some("no carrier".into()),
+        reason_code: Some("no_carrier"),
         level: LogLevel::Warning,
     }
 }

@@ -26,8 +26,8 @@ async fn notices_reach_subscribers_and_listeners() {
         [(); 4].map(|()| peer.invoked())
     })
     .await;
-    let moved = json!({ "action": "switch", "from": "fiber", "to": "lte", "reason": "no carrier" });
-    let refused = json!({ "action": "config_error", "reason": "no carrier" });
+    let moved = json!({ "action": "switch", "from": "fiber", "to": "lte", "reason": "no carrier", "reason_code": "no_carrier" });
+    let refused = json!({ "action": "config_error", "reason": "no carrier", "reason_code": "no_carrier" });
     let expected = [
         ("switch".to_owned(), moved.clone()),
         ("failover".to_owned(), moved),

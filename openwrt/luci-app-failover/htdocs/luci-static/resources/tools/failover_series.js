@@ -36,7 +36,7 @@ return baseclass.extend({
 
 	/* Another run of the daemon counts its seconds from the start again. */
 	forget(run) {
-		Object.assign(this, { run, next: 0, nextDay: 0, boot: null, singles: {}, day: {}, switches: [], changed: true });
+		Object.assign(this, { run, next: 0, nextDay: 0, boot: null, singles: {}, day: {}, switches: [], moved: false, changed: true });
 	},
 
 	/* From when on results are wanted at `uptime`: not what has been told, and not hours that a hidden page has missed. */
@@ -44,8 +44,9 @@ return baseclass.extend({
 		return Math.max(this.next, uptime - MINUTES, 0);
 	},
 
+	/* The day is asked for once a minute, and after a switch; null: not now. */
 	sinceDay(uptime) {
-		return uptime >= this.nextDay + 60 || this.changed ? this.nextDay : null;
+		return !this.nextDay || this.moved || uptime >= this.nextDay + 60 ? this.nextDay : null;
 	},
 
 	take(reply) {
@@ -71,7 +72,8 @@ return baseclass.extend({
 
 		const news = (reply.switches ?? []).filter(one => !this.switches.some(old => old.at === one.at && old.to === one.to));
 		this.switches = this.switches.concat(news).slice(-100);
-		this.changed = day || news.length > 0 || this.changed;
+		this.moved = !day && (news.length > 0 || this.moved);
+		this.changed ||= day || news.length > 0;
 		this[day ? 'nextDay' : 'next'] = reply.next;
 	},
 

@@ -133,7 +133,7 @@ return view.extend({
 			[ _('Routes of other programs go before those of failoverd'), 'overridden_by', 'notice' ]
 		].map(([ title, field, style ]) => {
 			const entries = E('ul');
-			return { field, entries, node: E('div', { 'class': 'alert-message ' + style, 'hidden': '' }, [ E('h4', {}, [ title ]), entries ]) };
+			return { field, entries, node: E('div', { 'class': 'alert-message ' + style, 'hidden': '' }, [ E('p', {}, [ E('strong', {}, [ title ]) ]), entries ]) };
 		});
 
 		this.welcome = E('div', { 'class': 'failover-welcome', 'hidden': '' }, [
@@ -185,8 +185,8 @@ return view.extend({
 	},
 
 	/* For those who may; busy until its promise is kept. */
-	button(label, action, style) {
-		return E('button', { 'class': 'btn cbi-button ' + (style ?? ''), 'type': 'button', 'hidden': this.may ? null : '', 'click': ev => {
+	button(label, action) {
+		return E('button', { 'class': 'btn cbi-button', 'type': 'button', 'hidden': this.may ? null : '', 'click': ev => {
 			const button = ev.currentTarget;
 
 			button.disabled = true;
@@ -196,7 +196,9 @@ return view.extend({
 			}).then(() => this.refresh()).finally(() => {
 				button.disabled = false;
 				button.classList.remove('spinning');
-				button.focus();
+				/* Disabled, it has lost the focus; unless that has gone elsewhere, it gets it back. */
+				if (document.activeElement === document.body)
+					button.focus();
 			});
 		} }, [ label ]);
 	},
@@ -204,20 +206,18 @@ return view.extend({
 	/* Resolved with the action's promise, or with nothing if somebody thinks better of it. */
 	confirm(title, sentences, label, action) {
 		return new Promise((resolve, reject) => {
-			const answer = E('button', { 'class': 'btn cbi-button cbi-button-action important', 'type': 'button', 'click': () => {
+			const button = (text, style, answer) => E('button', { 'class': 'btn cbi-button ' + style, 'type': 'button', 'click': ev => {
+				ev.currentTarget.blur();
 				ui.hideModal();
-				action().then(resolve, reject);
-			} }, [ label ]);
-			const cancel = E('button', { 'class': 'btn cbi-button', 'type': 'button', 'click': () => {
-				ui.hideModal();
-				resolve();
-			} }, [ _('Cancel') ]);
+				answer();
+			} }, [ text ]);
+			const yes = button(label, 'cbi-button-action important', () => action().then(resolve, reject));
 
 			ui.showModal([ title ], [
 				...sentences.filter(said => said).map(said => E('p', {}, [ said ])),
-				E('div', { 'class': 'right' }, [ cancel, ' ', answer ])
+				E('div', { 'class': 'right' }, [ button(_('Cancel'), '', resolve), ' ', yes ])
 			])?.setAttribute('aria-label', title);
-			answer.focus();
+			yes.focus();
 		});
 	},
 
@@ -343,7 +343,7 @@ return view.extend({
 		row.checks = text('span', 'failover-number');
 		row.failed = text('div', 'failover-minor');
 		row.since = text('span', 'failover-number');
-		row.use = this.button(_('Use this one'), () => this.pin(name), 'cbi-button-action');
+		row.use = this.button(_('Use this one'), () => this.pin(name));
 		row.use.setAttribute('aria-label', _('Use this one: %s').format(name));
 		row.check = this.button(_('Check now'), () => failover.check(name));
 		row.check.setAttribute('aria-label', _('Check now: %s').format(name));
@@ -389,6 +389,7 @@ return view.extend({
 		failover.setBadge(row.badge, provider.state);
 		row.roles.forEach((role, i) => show(role, !!roles[i]));
 		setText(row.interface, provider.interface ?? '');
+		show(row.interface, !!provider.interface);
 		setText(row.device, provider.device ?? '');
 		setText(row.gateway, provider.gateway ? _('via %s').format(provider.gateway) : '');
 		setText(row.metric, provider.metric == null ? '' : _('metric %d').format(provider.metric));

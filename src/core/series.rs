@@ -1,0 +1,232 @@
+//! How lines were, put into the reply of ubus `series`: what came since a moment, so that a page need not ask for all again.
+
+use serde_json::{Value, json};
+
+use super::Core;
+use super::status::percent;
+use crate::moment::Moment;
+use crate::provider::Provider;
+use crate::random::Random;
+use crate::series::{CheckResult, Micros, Stretch, Switch, page};
+
+impl Core {
+    /// What came from second `since` of this run on, up to but without the current second: single results, or with a `step` the
+    /// stretches of so many seconds. `None`: no such provider.
+    pub fn series(&mut self, now: Moment, name: Option<&str>, since: u64, step: u32) -> Option<Value> {
+        if name.is_some_and(|name| !self.knows(name)) {
+            return None;
+        }
+        self.providers.iter_mut().for_each(|provider| provider.series.catch_up(now));
+        let asked: Vec<&Provider> =
+            self.providers.iter().filter(|it| name.is_none_or(|name| it.settings.name == name)).collect();
+        let second = |at: Moment| u32::try_from(at.since(self.started).as_secs()).unwrap_or(u32::MAX);
+        let (since, uptime) = (u32::try_from(since).unwrap_or(u32::MAX), second(now));
+        let next = page(asked.iter().flat_map(|it| it.series.starts(since, uptime, step)).collect(), uptime);
+        let providers: Value = asked.iter().map(|it| provider_entries(it, since, next, step)).collect();
+        let mut reply =
+            json!({ "run": self.run, "uptime": uptime, "next": next, "step": step, "providers": providers });
+        if name.is_none() {
+            let within = |switch: &&Switch| (since..next).contains(&second(switch.at));
+            let switches = self.switch_log.iter().filter(within).map(|it| switch_entry(it, second(it.at)));
+            reply.as_object_mut()?.insert("switches".to_owned(), switches.collect());
+        }
+        Some(reply)
+    }
+}
+
+/// A number that tells one run of the daemon from another: positive, and INT32 on ubus.
+pub(super) fn run(seed: u64) -> u32 {
+    // Not the number itself: probes' cookies come from it.
+    u32::try_from(Random::new(!seed).next() >> 33).unwrap_or_default().max(1)
+}
+
+fn provider_entries(provider: &Provider, since: u32, next: u32, step: u32) -> Value {
+    let series = &provider.series;
+    let entries: Vec<Value> = if step == 0 {
+        series.results(since, next).map(result_entry).collect()
+    } else {
+        let stretch = |start| Some(stretch_entry(start, series.stretch(start, step)?));
+        series.starts(since, next, step).into_iter().filter_map(stretch).collect()
+    };
+    json!({ "name": provider.settings.name, "entries": entries })
+}
+
+fn result_entry(result: CheckResult) -> Value {
+    let mut entry = vec![result.at().into(), u8::from(result.is_ok()).into()];
+    entry.extend(result.latency.map(|latency| milliseconds(latency, 100.0)));
+    entry.into()
+}
+
+fn stretch_entry(start: u32, stretch: Stretch) -> Value {
+    let loss = percent(stretch.lost, stretch.probes);
+    let mut entry = vec![start.into(), stretch.state.word().into(), loss.into()];
+    if let Some(latency) = stretch.latency {
+        entry.extend([latency.min, latency.median, latency.max].map(|it| milliseconds(it, 10.0)));
+    }
+    entry.into()
+}
+
+fn switch_entry(switch: &Switch, at: u32) -> Value {
+    json!({
+        "at": at,
+        "from": switch.from,
+        "to": switch.to,
+        "reason_code": switch.reason_code,
+        "reason": switch.reason.to_string(),
+        "parts": switch.reason.to_parts(),
+    })
+}
+
+/// Rounded to so many parts of a millisecond.
+fn milliseconds(latency: Micros, parts: f64) -> Value {
+    ((f64::from(latency.get()) * parts / 1000.0).round() / parts).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::State;
+    use crate::provider::ProviderState;
+    use crate::reliability::Check;
+    use crate::say;
+    use std::time::Duration;
+
+    const START: Moment = Moment::from_nanos(5_500_000_000);
+
+    fn at(seconds: u64) -> Moment {
+        START + Duration::from_secs(seconds)
+    }
+
+    fn core(providers: usize) -> Core {
+        let section = |index| format!("config provider 'provider{index}'\n\toption device 'wan{index}'\n");
+        let file: String = (0..providers).map(section).collect();
+        let settings = crate::settings::parse("failover", file.as_bytes()).unwrap().settings;
+        Core::new(START, settings, State::default(), 7)
+    }
+
+    /// More than a day.
+    const LONG: u64 = 86_730;
+
+    /// A check a second, each with a latency, and all the switches that are kept.
+    fn full(providers: usize) -> Core {
+        let mut core = core(providers);
+        for provider in &mut core.providers {
+            provider.series.tell(START, ProviderState::NoCarrier);
+            for second in 0..LONG {
+                let latency = Some(Duration::from_micros(12_340 + second % 100));
+                let check = Check { at: at(second), failure: None, latency, sent: 1, first: 3, first_lost: 1 };
+                provider.series.record(at(second), &check);
+            }
+        }
+        core.switch_log = (0..100)
+            .map(|index| Switch {
+                at: at(index * 800),
+                from: Some("provider1".into()),
+                to: Some("provider2".into()),
+                reason_code: "lost_probes",
+                reason: say!("{0}: lost {1} of {1} probes to {2} targets", "provider1", 9_u32, 4_u32),
+            })
+            .collect();
+        core
+    }
+
+    /// Reads to the end as a page does: the replies.
+    fn read_all(core: &mut Core, now: Moment, step: u32) -> Vec<Value> {
+        let mut replies: Vec<Value> = vec![];
+        loop {
+            let since = replies.last().map_or(0, |it| it["next"].as_u64().unwrap());
+            let reply = core.series(now, None, since, step).unwrap();
+            assert!(reply["next"].as_u64() > Some(since), "each gets on");
+            let done = reply["next"] == reply["uptime"];
+            replies.push(reply);
+            if done {
+                return replies;
+            }
+        }
+    }
+
+    #[test]
+    fn full_rings_come_in_pages_that_ubus_carries() {
+        let mut core = full(16);
+        for (step, pages, first, why) in [
+            (0, 7, LONG - 900, "no more than two providers' results in one"),
+            (60, 10, 360, "a day of minutes would be 2.4 MB at once"),
+            (600, 1, 0, "the time line of a day fits"),
+            (3600, 1, 0, "and a coarser one"),
+        ] {
+            let replies = read_all(&mut core, at(LONG), step);
+            assert_eq!(replies.len(), pages, "{step}: {why}");
+            for reply in &replies {
+                let bytes = crate::ubus_value::encode(reply.as_object().unwrap()).unwrap().contents().len();
+                assert!(bytes < 280_000, "{step}: {bytes}");
+            }
+            let all = |list: &str, of: &dyn Fn(&Value) -> Vec<Value>| -> Vec<Value> {
+                replies.iter().flat_map(|reply| of(&reply[list])).collect()
+            };
+            for index in 0..16 {
+                let of = all("providers", &|it| it[index]["entries"].as_array().unwrap().clone());
+                let times: Vec<u64> = of.iter().map(|entry| entry[0].as_u64().unwrap()).collect();
+                let want: Vec<u64> = (first..LONG).step_by(step.max(1) as usize).collect();
+                assert!(times == want, "{step}: each once, in order: {} instead of {}", times.len(), want.len());
+            }
+            assert_eq!(all("switches", &|it| it.as_array().unwrap().clone()).len(), 100, "{step}");
+        }
+    }
+
+    #[test]
+    fn the_reply() {
+        let mut core = core(2);
+        let series = &mut core.providers[0].series;
+        series.tell(START, ProviderState::Online);
+        let check = |latency, first_lost| Check { at: START, failure: None, latency, sent: 3, first: 3, first_lost };
+        series.record(at(2), &check(Some(Duration::from_micros(12_346)), 1));
+        series.record(at(3), &check(None, 3));
+        let failure = Some(crate::reason::Reason::NoCarrier);
+        series.record(at(4), &Check { failure, ..check(None, 3) });
+        core.switch_log.push_back(Switch {
+            at: at(3),
+            from: None,
+            to: Some("provider0".into()),
+            reason_code: "best",
+            reason: say!("{0}: {1}", "provider0", say!("no carrier")),
+        });
+        let run = core.run;
+        let mut ask = |now, name, since, step| core.series(at(now), name, since, step);
+        assert_eq!(
+            ask(4, None, 0, 0).unwrap(),
+            json!({
+                "run": run, "uptime": 4, "next": 4, "step": 0,
+                "providers": [
+                    { "name": "provider0", "entries": [[2, 1, 12.35], [3, 1]] },
+                    { "name": "provider1", "entries": [] },
+                ],
+                "switches": [{
+                    "at": 3, "from": null, "to": "provider0", "reason_code": "best", "reason": "provider0: no carrier",
+                    "parts": ["{0}: {1}", "provider0", ["no carrier"]],
+                }],
+            }),
+            "without the current second"
+        );
+        assert_eq!(
+            ask(70, Some("provider0"), 4, 60).unwrap(),
+            json!({
+                "run": run, "uptime": 70, "next": 70, "step": 60,
+                "providers": [{
+                    "name": "provider0",
+                    "entries": [[0, "online", 77.8, 12.3, 12.3, 12.3], [60, "online", 0.0]],
+                }],
+            }),
+            "one provider, without switches"
+        );
+        assert_eq!(ask(70, Some("provider2"), 0, 0), None);
+        let late = ask(70, None, u64::MAX, 0).unwrap();
+        assert_eq!((&late["next"], &late["switches"]), (&70.into(), &json!([])), "of another run");
+    }
+
+    #[test]
+    fn a_run_is_a_positive_int32_of_its_own() {
+        let runs: std::collections::BTreeSet<u32> = (0..1000).map(run).collect();
+        assert_eq!(runs.len(), 1000);
+        assert!(runs.iter().all(|run| *run > 0 && i32::try_from(*run).is_ok()));
+    }
+}

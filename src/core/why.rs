@@ -1,0 +1,322 @@
+//! The present ranking explained: what each provider's place in it comes from, and what would change it.
+//!
+//! Reads what `choice` has decided and the providers' counters; the words are `why`'s.
+
+use std::cmp::Ordering;
+use std::time::Duration;
+
+use super::Core;
+use super::status::{milliseconds, percent};
+use crate::moment::Moment;
+use crate::provider::{Provider, ProviderState};
+use crate::ranking::Why;
+use crate::say;
+use crate::sentence::{Part, Sentence};
+use crate::settings::{Failback, LastResort};
+use crate::text;
+use crate::why::{Explained, Explanation, Standing, Takeover};
+
+/// How far back switches are counted.
+const OF_LATE: Duration = Duration::from_secs(3600);
+
+/// Two that are due so closely together are due at once, to a person.
+const MOMENT: Duration = Duration::from_secs(1);
+
+impl Core {
+    /// Why the ranking is what it is, as of `now`.
+    pub fn why(&self, now: Moment) -> Explanation {
+        let active = self.active_provider();
+        let (reason_code, sentence) = match active {
+            Some(active) => self.with_active(active, now),
+            None => self.without_active(),
+        };
+        let of_late = |at: Moment| now.since(at) < OF_LATE;
+        let switches = self.switch_log.iter().filter(|it| of_late(it.at) && it.from.is_some() && it.to.is_some());
+        Explanation {
+            active: active.map(|it| (it.settings.name.clone(), now.since(self.active_since).as_secs())),
+            reliable: self.any_reliable(),
+            reason_code,
+            sentence,
+            switches: switches.count(),
+            providers: self.by_rank().map(|provider| self.explained(provider, now)).collect(),
+        }
+    }
+
+    /// The whole in one line, while no provider is active.
+    fn without_active(&self) -> (&'static str, Sentence) {
+        if self.stopping {
+            ("disabled", say!("failoverd is stopping."))
+        } else if !self.settings.enabled {
+            ("disabled", say!("Failover is disabled: it changes nothing ('option enabled' is 0)."))
+        } else if self.providers.is_empty() {
+            ("no_provider", say!("No provider is configured: 'failoverd init' looks for lines to the internet."))
+        } else if self.snapshot.is_none() || self.hold.is_some() {
+            ("starting", say!("Starting: what lines there are is not known yet."))
+        } else {
+            ("no_uplink", say!("Offline: no provider has a device with carrier, address and gateway."))
+        }
+    }
+
+    /// The whole in one line: whether the internet is fine, and through whom.
+    fn with_active(&self, active: &Provider, now: Moment) -> (&'static str, Sentence) {
+        let standing = self.standing_of_active(active);
+        let name = &active.settings.name;
+        let pinned = matches!(standing, Standing::Pinned { .. });
+        let sentence = if !active.is_reliable() && pinned {
+            say!("{0}; traffic goes through it because it is pinned.", trouble(active))
+        } else if active.reliability.verdict().is_none() {
+            say!("{0} is being checked; traffic goes through it meanwhile.", name)
+        } else if !active.is_reliable() {
+            match standing {
+                Standing::Only { .. } => say!("{0}; there is no other provider.", trouble(active)),
+                _ => say!("No provider is reliable: traffic stays on {0}, unproven; {1}.", name, trouble(active)),
+            }
+        } else {
+            let online = now.since(self.active_since.max(active.told.map_or(now, |(_, since)| since)));
+            let speed = match active.prober.window().latency() {
+                Some(latency) => Part::from(say!("{0}, {1}", time(online), text::latency(milliseconds(latency)))),
+                None => Part::from(time(online)),
+            };
+            match self.missed(active).filter(|_| !pinned) {
+                _ if pinned => say!("Online through {0} for {1}; it is pinned.", name, speed),
+                Some(missed) => say!("{0}; online through {1} for {2}.", self.absence(missed, now), name, speed),
+                None => say!("Online through {0} for {1}.", name, speed),
+            }
+        };
+        (standing.code(), sentence)
+    }
+
+    /// The provider that would rather be active: the most preferred of those before this one.
+    fn missed(&self, active: &Provider) -> Option<&Provider> {
+        let better = self.enabled().filter(|it| it.settings.priority < active.settings.priority);
+        better.filter(|it| it.state() != ProviderState::Disabled).min_by_key(|it| it.settings.priority)
+    }
+
+    /// Why it is not active, as a half sentence.
+    fn absence(&self, missed: &Provider, now: Moment) -> Sentence {
+        let name = &missed.settings.name;
+        match (missed.failback_at(), self.settings.failback) {
+            _ if !missed.is_reliable() => trouble(missed),
+            (Some(at), Failback::Auto) => say!("{0} is online and takes over in {1}", name, time(at.since(now))),
+            _ => say!("{0} is online and takes over by hand", name),
+        }
+    }
+
+    fn standing_of_active(&self, active: &Provider) -> Standing<'_> {
+        let reliable = active.is_reliable();
+        let others = || self.enabled().filter(|it| it.id != active.id);
+        let unknown = |it: &Provider| it.reliability.verdict().is_none();
+        if self.ranking.why == Why::Pinned {
+            return Standing::Pinned { runtime: self.state.pin.is_some() };
+        }
+        if unknown(active) && (reliable || others().all(unknown)) {
+            return Standing::Proving;
+        }
+        if others().next().is_none() {
+            return Standing::Only { reliable };
+        }
+        if self.ranking.why == Why::LastResort {
+            return Standing::LastResort(self.settings.last_resort);
+        }
+        let priority = active.settings.priority;
+        let Some(rival) = self.next_to(active) else { return Standing::Best { priority } };
+        let name = &rival.settings.name;
+        match rival.settings.priority.cmp(&priority) {
+            Ordering::Less if self.settings.failback == Failback::Manual => Standing::StaysByHand(name),
+            Ordering::Less => Standing::StaysFor(name),
+            Ordering::Equal if self.ranking.why == Why::Stays => Standing::StaysEqual(name),
+            _ => Standing::Best { priority },
+        }
+    }
+
+    /// The reliable ones but this one, best first.
+    fn reliable_but(&self, provider: &Provider) -> Vec<&Provider> {
+        let others = self.by_rank().filter(|it| it.id != provider.id && self.takes_part(it) && it.is_reliable());
+        others.collect()
+    }
+
+    /// The best reliable one but this one.
+    fn next_to(&self, provider: &Provider) -> Option<&Provider> {
+        self.reliable_but(provider).first().copied()
+    }
+
+    fn explained(&self, provider: &Provider, now: Moment) -> Explained {
+        let state = provider.state();
+        let since = provider.told.map_or(Duration::ZERO, |(_, since)| now.since(since));
+        let flaps = provider.flaps(now);
+        let mut sentences = vec![condition(provider, since, now)];
+        match flaps {
+            0 => {}
+            1 => sentences.push(say!("It became unreliable once within the last hour.")),
+            _ => sentences.push(say!("It became unreliable {0} times within the last hour.", flaps)),
+        }
+        let (role, reason_code) = if self.active == Some(provider.id) {
+            let standing = self.standing_of_active(provider);
+            sentences.push(standing.sentence());
+            sentences.extend(self.successor(provider, &standing).map(|it| it.sentence()));
+            ("active", standing.code())
+        } else if state == ProviderState::Disabled || !self.takes_part(provider) {
+            let section = if self.settings.enabled { provider.settings.name.as_str() } else { "settings" };
+            let by_option = !provider.settings.enabled && !self.stopping;
+            sentences.extend(by_option.then(|| Takeover::Enabled(section).sentence()));
+            ("disabled", provider.reason().map_or("disabled", |reason| reason.code()))
+        } else {
+            self.explain_waiting(provider, now, &mut sentences)
+        };
+        let name = provider.settings.name.clone();
+        Explained { name, role, state: state.word(), reason_code, since: since.as_secs(), flaps, sentences }
+    }
+
+    /// Who comes next if the active provider fails.
+    fn successor(&self, active: &Provider, standing: &Standing<'_>) -> Option<Takeover<'_>> {
+        match standing {
+            Standing::Only { .. } | Standing::Proving => None,
+            Standing::Pinned { .. } if !active.is_reliable() => None,
+            Standing::Pinned { .. } => Some(Takeover::Never),
+            Standing::LastResort(_) => Some(Takeover::AnyReliable),
+            _ => Some(self.next_to(active).map_or(Takeover::NoNext, |next| Takeover::Next(&next.settings.name))),
+        }
+    }
+
+    /// One that takes part and is not active: its role and why, and what would have to happen.
+    fn explain_waiting(
+        &self,
+        provider: &Provider,
+        now: Moment,
+        sentences: &mut Vec<Sentence>,
+    ) -> (&'static str, &'static str) {
+        let reliable = provider.is_reliable();
+        let (standing, takeover) = self.place(provider, now);
+        sentences.extend(standing.as_ref().map(Standing::sentence));
+        if matches!(takeover, Takeover::In(_) | Takeover::ReliableFor(1..)) {
+            let (usual, delay) = (provider.settings.check.failback_delay, provider.failback_delay());
+            let longer = say!(
+                "Its failback delay of {0} is {1} now: each failure within ten minutes of the one before doubles it.",
+                time(usual),
+                time(delay)
+            );
+            sentences.extend((delay > usual).then_some(longer));
+        }
+        if !reliable && takeover != Takeover::Mended {
+            needs(provider, sentences);
+        }
+        sentences.push(takeover.sentence());
+        let code = match (provider.reason(), standing) {
+            (Some(reason), _) if !reliable => reason.code(),
+            (_, Some(standing)) => standing.code(),
+            _ => "checking",
+        };
+        (if reliable { "standby" } else { "unusable" }, code)
+    }
+
+    /// Where it stands to the active one.
+    fn place<'a>(&'a self, provider: &'a Provider, now: Moment) -> (Option<Standing<'a>>, Takeover<'a>) {
+        let name = &provider.settings.name;
+        let own = provider.settings.priority;
+        let (usable, reliable) = (provider.usable().is_some(), provider.is_reliable());
+        let pin = self.state.pin.as_ref().or(self.settings.pin.as_ref());
+        let Some(active) = self.active_provider() else { return (None, Takeover::Mended) };
+        let (other, priority) = (active.settings.name.as_str(), active.settings.priority);
+        if self.ranking.why == Why::Pinned {
+            let takeover = Takeover::InsteadOfPin { name, pinned: other };
+            return (Some(Standing::PinnedElsewhere(other)), takeover);
+        }
+        let first = self.settings.last_resort == LastResort::First && own < priority && !self.any_reliable();
+        if !usable && (pin == Some(name) || first) {
+            return (None, Takeover::Mended);
+        }
+        if !active.is_reliable() {
+            return (None, Takeover::Reliable);
+        }
+        let behind = |other: &'a Provider| match other.settings.priority {
+            priority if priority == own => Standing::Equal { other: &other.settings.name, priority },
+            priority => Standing::Behind { other: &other.settings.name, priority, own },
+        };
+        // The order of the file decides among equals; the active one goes first whatever they are.
+        let position = |it: &Provider| self.providers.iter().position(|known| known.id == it.id);
+        let mut before = self.reliable_but(provider);
+        before.retain(|it| {
+            let equal = it.settings.priority == own && position(it) < position(provider);
+            it.settings.priority < own || equal || it.id == active.id
+        });
+        let names = |all: Vec<&'a Provider>| all.into_iter().map(|it| it.settings.name.as_str()).collect();
+        if own >= priority {
+            return (reliable.then(|| behind(active)), Takeover::IfFail(names(before)));
+        }
+        if self.settings.failback == Failback::Manual {
+            return (reliable.then_some(Standing::Manual), Takeover::ByHand { name, active: other });
+        }
+        let delay = provider.failback_delay();
+        let Some(at) = provider.failback_at().filter(|_| reliable) else {
+            return (None, Takeover::ReliableFor(delay.as_secs()));
+        };
+        // Then it is that one that takes over, now or a moment after this one.
+        if let Some(&earlier) = before
+            .iter()
+            .find(|it| it.id != active.id && it.failback_at().is_some_and(|earlier| earlier <= at + MOMENT))
+        {
+            return (Some(behind(earlier)), Takeover::IfFail(names(vec![earlier])));
+        }
+        let since = provider.reliable_since.map_or(Duration::ZERO, |since| now.since(since));
+        let waits = Standing::Waits { reliable: since.as_secs(), of: delay.as_secs() };
+        (Some(waits), Takeover::In(at.since(now).as_secs()))
+    }
+}
+
+/// How a provider is.
+fn condition(provider: &Provider, since: Duration, now: Moment) -> Sentence {
+    let name = &provider.settings.name;
+    match (provider.state(), provider.reason()) {
+        (ProviderState::Online, _) => {
+            let window = provider.prober.window();
+            let all = window.tally(now, provider.settings.check.timeout, None);
+            match window.latency() {
+                Some(latency) => {
+                    let (latency, loss) =
+                        (text::latency(milliseconds(latency)), text::percent(percent(all.lost, all.counted)));
+                    say!("{0} has been online for {1}: {2}, {3} lost.", name, time(since), latency, loss)
+                }
+                None => say!("{0} has been online for {1}.", name, time(since)),
+            }
+        }
+        (ProviderState::Checking, _) if provider.presumed => {
+            say!("{0} is taken for reliable until its first checks have ended.", name)
+        }
+        (ProviderState::Checking, _) => say!("{0} is being checked.", name),
+        (ProviderState::Disabled, None) => say!("{0} is disabled in the configuration.", name),
+        (ProviderState::Disabled, Some(reason)) => say!("{0} takes no part ({1}).", name, reason.sentence()),
+        (_, Some(reason)) => say!("{0} has been offline for {1} ({2}).", name, time(since), reason.sentence()),
+        (_, None) => say!("{0} has been offline for {1}.", name, time(since)),
+    }
+}
+
+/// What is wrong with one that is not reliable, as a half sentence.
+fn trouble(provider: &Provider) -> Sentence {
+    let name = &provider.settings.name;
+    match provider.reason() {
+        Some(reason) => say!("{0} is offline ({1})", name, reason.sentence()),
+        None if provider.state() == ProviderState::Checking => say!("{0} is being checked", name),
+        None => say!("{0} is offline", name),
+    }
+}
+
+/// What it needs to be reliable.
+fn needs(provider: &Provider, sentences: &mut Vec<Sentence>) {
+    let limits = &provider.settings.check;
+    if provider.usable().is_none() || provider.state() == ProviderState::Unresolved {
+        sentences.push(say!("It is checked again as soon as that is mended."));
+    }
+    let failed = provider.reliability.failed();
+    if let Some(most) = limits.max_failed.filter(|most| failed > *most) {
+        sentences.push(say!("{0} of its last checks failed, and no more than {1} may have.", failed, most));
+    }
+    match limits.up.saturating_sub(provider.reliability.success_streak()) {
+        0 => {}
+        1 => sentences.push(say!("It needs one more successful check to be reliable.")),
+        more => sentences.push(say!("It needs {0} more successful checks in a row to be reliable.", more)),
+    }
+}
+
+fn time(duration: Duration) -> String {
+    text::duration(duration.as_secs())
+}
