@@ -66,7 +66,8 @@ impl Uci {
     pub(crate) fn devices(&self) -> Vec<String> {
         let text = std::fs::read(self.directory.join("network")).unwrap_or_default();
         let file = failoverd::uci::parse(&text);
-        let mut names: Vec<String> = file.sections.iter().flat_map(|it| it.words("device")).map(str::to_owned).collect();
+        let mut names: Vec<String> =
+            file.sections.iter().flat_map(|it| it.words("device")).map(str::to_owned).collect();
         names.sort();
         names.dedup();
         names

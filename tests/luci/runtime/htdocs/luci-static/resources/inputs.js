@@ -185,7 +185,7 @@ const DynamicList = Input.extend({
 	},
 
 	addItem(value) {
-		if (!this.getValue().includes(value))
+		if (!this.items().includes(value))
 			this.node.querySelector('.add-item').before(E('div', { 'class': 'item', 'tabindex': 0 }, [
 				E('span', {}, [ value ]), E('input', { 'type': 'hidden', value })
 			]));
@@ -194,9 +194,11 @@ const DynamicList = Input.extend({
 
 	changed() { this.node.dispatchEvent(new CustomEvent('cbi-dynlist-change', { bubbles: true })); },
 
+	items() { return Array.from(this.node.querySelectorAll('.item > input[type="hidden"]'), input => input.value); },
+
 	// What is typed counts, if it is fit to.
 	getValue() {
-		const items = Array.from(this.node.querySelectorAll('.item > input[type="hidden"]'), input => input.value);
+		const items = this.items();
 		const typed = this.node.querySelector('.add-item > input[type="text"]');
 		return typed && /\S/.test(typed.value) && !typed.classList.contains('cbi-input-invalid') && !items.includes(typed.value) ? items.concat(typed.value) : items;
 	}

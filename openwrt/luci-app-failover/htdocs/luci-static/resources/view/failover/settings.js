@@ -331,7 +331,8 @@ function addOptions(section, type) {
 	const all = table().filter(spec => spec.sections.includes(type));
 	const tabs = { general: _('General'), checks: _('Checks'), advanced: _('Advanced') };
 	const tabOf = spec => main.includes(spec.name) ? 'general' : spec.sections.length > 1 ? 'checks' : 'advanced';
-	const place = spec => main.includes(spec.name) ? main.indexOf(spec.name) : main.length;
+	/* A provider's own options before those that it shares with the settings: so they are written, too. */
+	const place = spec => main.includes(spec.name) ? main.indexOf(spec.name) : main.length + (type == 'provider' && spec.sections.length > 1);
 
 	if (all.some(spec => tabOf(spec) != 'general'))
 		for (const tab in tabs)
@@ -531,20 +532,18 @@ return view.extend({
 	renderDraft(draft) {
 		const cell = (title, node) => E('td', { 'class': 'td', 'data-title': title }, [ node ]);
 		const lines = draft.sections.filter(section => section.type == 'provider');
-		const list = reasons => E('ul', {}, (reasons ?? []).map(reason => E('li', {}, [ reason ])));
 
 		return E('div', { 'class': 'cbi-section' }, [
 			E('h3', {}, [ lines.length ? _('These lines to the internet were found') : _('No line to the internet was found') ]),
 			lines.length ? E('table', { 'class': 'table' }, [
-				E('tr', { 'class': 'tr table-titles' }, [ TITLES.description && _('Name'), TITLES.interface, TITLES.metered ].map(title => E('th', { 'class': 'th' }, [ title ]))),
+				E('tr', { 'class': 'tr table-titles' }, [ _('Name'), TITLES.interface, TITLES.metered ].map(title => E('th', { 'class': 'th' }, [ title ]))),
 				...lines.map(({ name, options }) => E('tr', { 'class': 'tr' }, [
 					cell(_('Name'), name),
 					cell(TITLES.interface, options.interface ?? options.device),
 					cell(TITLES.metered, options.metered == '1' ? _('Yes') : _('No'))
 				]))
 			]) : '',
-			list(draft.decisions),
-			list(draft.left_out),
+			E('div', { 'class': 'cbi-section-descr' }, [ ...draft.decisions, ...draft.left_out ].map(reason => E('div', {}, [ reason ]))),
 			lines.length ? E('button', {
 				'class': 'btn cbi-button cbi-button-apply important',
 				'click': ui.createHandlerFn(this, 'acceptDraft', draft),
