@@ -223,7 +223,11 @@ impl Shared {
     /// Devices and interfaces, for choosing among them.
     fn network(&self, object: &str, method: &str) -> Result<Value, i32> {
         match (object, method) {
-            ("luci-rpc", "getNetworkDevices" | "getHostHints" | "getBoardJSON" | "getWirelessDevices")
+            ("luci-rpc", "getNetworkDevices") => {
+                let device = |name: String| (name.clone(), json!({ "name": name, "type": "ethernet", "up": true }));
+                Ok(lock(&self.uci).devices().into_iter().map(device).collect::<serde_json::Map<_, _>>().into())
+            }
+            ("luci-rpc", "getHostHints" | "getBoardJSON" | "getWirelessDevices")
             | ("network.device", "status")
             | ("network", "get_proto_handlers") => Ok(json!({})),
             _ => Err(NO_METHOD),

@@ -14,6 +14,7 @@ mod harness;
 mod look;
 mod page;
 mod rights;
+mod settings;
 mod status;
 mod uci;
 #[allow(dead_code, reason = "the promises ask more of it")]

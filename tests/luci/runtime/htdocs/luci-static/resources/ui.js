@@ -1,9 +1,77 @@
 'use strict';
 'require baseclass';
 'require dom';
+'require request';
+'require session';
 
-// LuCI's ui module without its input elements and tabs: notifications, the modal, indicators, handlers, lists of facts, tooltips, and the start of
-// a page's view.
+// LuCI's ui module: notifications, the modal, indicators, handlers, lists of facts, tooltips, tabs, "save & apply", and the start of a page's
+// view. Its input elements are in inputs.js.
+
+// A bar of tabs above panes; the theme hides the panes that are not active. Which one was, is remembered for the session.
+const tabs = {
+	initTabGroup(panes) {
+		const group = panes[0]?.parentNode;
+		if (!panes[0]?.hasAttribute('data-tab') || group.hasAttribute('data-initialized'))
+			return;
+		const place = panes.map(pane => pane.parentNode.closest('[data-section-id]')?.dataset.sectionId).join() + panes.map(pane => pane.dataset.tab).join();
+		const show = name => {
+			panes.forEach(pane => pane.setAttribute('data-tab-active', pane.dataset.tab == name));
+			for (const tab of menu.children)
+				tab.className = tab.dataset.tab == name ? 'cbi-tab' : 'cbi-tab-disabled';
+			session.setLocalData(place, name);
+		};
+		const menu = E('ul', { 'class': 'cbi-tabmenu' }, panes.map(pane => E('li', { 'data-tab': pane.dataset.tab }, [
+			E('a', { 'href': '#', 'click': ev => { ev.preventDefault(); show(pane.dataset.tab); } }, [ pane.dataset.tabTitle ])
+		])));
+		group.before(menu);
+		group.setAttribute('data-initialized', true);
+		show(panes.find(pane => pane.dataset.tab == session.getLocalData(place))?.dataset.tab ?? panes[0].dataset.tab);
+	}
+};
+
+// What is staged, counted; and its way into the files, confirmed by a page that still gets through.
+const changes = {
+	init() {
+		document.addEventListener('uci-loaded', () => L.require('uci').then(uci => uci.changes()).then(all => this.setIndicator(Object.values(all).flat().length)));
+	},
+
+	setIndicator(count) {
+		if (count)
+			ui().showIndicator('uci-changes', `${_('Unsaved Changes')}: ${count}`);
+		else
+			ui().hideIndicator('uci-changes');
+	},
+
+	displayStatus(text) {
+		ui().showModal('', [ E('p', {}, [ text ]) ]).classList.add('alert-message', 'notice');
+	},
+
+	post(what, query) {
+		return request.request(L.url('admin/uci', what), { method: 'post', query });
+	},
+
+	apply(checked) {
+		const done = (text, then) => {
+			this.displayStatus(text);
+			window.setTimeout(then, L.env.apply_display * 1000);
+		};
+		this.displayStatus(_('Starting configuration apply…'));
+		this.post(checked ? 'apply_rollback' : 'apply_unchecked', { sid: L.env.sessionid, token: L.env.token }).then(reply => {
+			if (reply.status == 204 && checked)
+				return done(_('There are no changes to apply'), () => ui().hideModal());
+			if (reply.status != (checked ? 200 : 204))
+				return done(_('Apply request failed with status %s').format(reply.status), () => ui().hideModal());
+			this.displayStatus(_('Applying configuration changes…'));
+			window.setTimeout(() => this.post('confirm', { token: checked ? reply.json().token : L.env.token }).then(() => {
+				document.dispatchEvent(new CustomEvent('uci-applied'));
+				this.setIndicator(0);
+				done(_('Configuration changes applied.'), () => window.location.reload());
+			}), L.env.apply_holdoff * 1000);
+		});
+	}
+};
+
+const ui = () => Object.getPrototypeOf(L).ui;
 
 const overlay = document.body.appendChild(E('div', { 'id': 'modal_overlay', 'tabindex': -1 }, [
 	E('div', { 'class': 'modal', 'role': 'dialog', 'aria-modal': true })
@@ -11,7 +79,11 @@ const overlay = document.body.appendChild(E('div', { 'id': 'modal_overlay', 'tab
 const tooltip = document.body.appendChild(E('div', { 'class': 'cbi-tooltip' }));
 
 return baseclass.extend({
+	changes,
+	tabs,
+
 	__init__() {
+		changes.init();
 		overlay.addEventListener('keydown', ev => {
 			if (ev.key == 'Escape')
 				overlay.querySelector('.right > button, .right > .btn, .button-row > .btn')?.click();

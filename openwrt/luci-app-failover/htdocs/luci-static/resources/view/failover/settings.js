@@ -1,0 +1,593 @@
+'use strict';
+'require dom';
+'require firewall';
+'require form';
+'require network';
+'require rpc';
+'require tools.widgets as widgets';
+'require uci';
+'require ui';
+'require view';
+
+/* Network -> Failover: /etc/config/failover as a form. What options there are, what they take and what they are for comes from the daemon's
+   table (ubus `schema`), and whether a configuration is accepted from the daemon too (ubus `validate`), before anything is saved. Fed by uci
+   and ubus; feeds uci, LuCI's "save & apply" does the rest. */
+
+const CONFIG = 'failover';
+
+const callSchema = rpc.declare({ object: CONFIG, method: 'schema', reject: true });
+const callValidate = rpc.declare({ object: CONFIG, method: 'validate', params: [ 'config' ], reject: true });
+const callDraft = rpc.declare({ object: CONFIG, method: 'draft', reject: true });
+
+/* What nearly everybody looks at, by section type. All the rest follows in the order of the daemon's table, on tabs of its own. */
+const MAIN = {
+	provider: [ 'enabled', 'description', 'interface', 'device', 'priority', 'metered', 'weight', 'test' ],
+	test: [ 'type', 'target' ],
+	failover: [ 'enabled', 'failback', 'failback_delay', 'last_resort', 'pin' ]
+};
+
+/* What the rows of a grid show. */
+const COLUMNS = [ 'enabled', 'interface', 'priority', 'metered', 'type', 'target' ];
+
+const TITLES = {
+	address: _('Source address'),
+	attempt_interval: _('Time between attempts'),
+	attempts: _('Further attempts'),
+	base_priority: _('First rule priority'),
+	base_table: _('First routing table'),
+	description: _('Description'),
+	device: _('Device'),
+	dns_routes: _('Routes to DNS servers'),
+	down: _('Failures until unreliable'),
+	enabled: _('Enabled'),
+	failback: _('Failback'),
+	failback_delay: _('Failback delay'),
+	flush_conntrack: _('Forget connections'),
+	gateway: _('Gateway'),
+	history: _('Results kept'),
+	interface: _('Interface'),
+	interval: _('Check interval'),
+	last_resort: _('When none is reliable'),
+	log_level: _('Log level'),
+	mark_mask: _('Mark mask'),
+	max_failed: _('Most failures kept'),
+	metered: _('Metered'),
+	min_timeout: _('Shortest timeout'),
+	pin: _('Pinned provider'),
+	priority: _('Priority'),
+	required: _('Tests required'),
+	source_rules: _('Source rules'),
+	standby_interval: _('Standby check interval'),
+	start_metric: _('First metric'),
+	takeover: _('Take over other routes'),
+	target: _('Targets'),
+	test: _('Tests'),
+	timeout: _('Timeout'),
+	type: _('Type'),
+	up: _('Successes until reliable'),
+	weight: _('Weight')
+};
+
+const WORDS = { yes: '1', on: '1', true: '1', enabled: '1', no: '0', off: '0', false: '0', disabled: '0' };
+const MILLISECONDS = { ms: 1, s: 1000, m: 60000, h: 3600000 };
+const OCTET = '(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])';
+const IPV4 = new RegExp(`^${OCTET}(\\.${OCTET}){3}$`);
+
+let schema = null;     /* the daemon's table; null: it does not answer */
+let zones = {};        /* firewall zones by interface */
+let known = [];        /* the problems of the configuration as it is now */
+
+/* Without the daemon its table is missing too: the main options as plain text are better than none. */
+function table() {
+	const types = { interface: 'interface', device: 'device', test: 'test', pin: 'provider' };
+	return schema?.options ?? Object.keys(MAIN).flatMap(type => MAIN[type].map(name => ({
+		name, sections: [ type ], type: types[name] ?? 'text', list: [ 'test', 'target' ].includes(name)
+	})));
+}
+
+function names(type) {
+	const found = uci.sections(CONFIG, type).map(section => section['.name']);
+	return (type == 'test' && !found.length && schema) ? [ schema.builtin_test.name ] : found;
+}
+
+/* Whether an option takes a value, as far as its type and limits tell; the rest is asked of the daemon. */
+function judge(spec, value) {
+	const within = number => number >= spec.min && number <= spec.max;
+	const duration = value.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/);
+	const fine = {
+		duration: () => duration && within(duration[1] * MILLISECONDS[duration[2] ?? 's']),
+		number: () => /^\d+$/.test(value) && within(+value),
+		count_or_all: () => value == 'all' || (/^\d+$/.test(value) && within(+value)),
+		choice: () => spec.choices.includes(value),
+		test_type: () => spec.choices.includes(value),
+		address: () => IPV4.test(value),
+		target: () => IPV4.test(value),
+		gateway: () => value == 'none' || IPV4.test(value)
+	}[spec.type];
+
+	return !fine || value == '' || fine() ? true : _('must be %s').format(_(spec.must));
+}
+
+/* What an option is while it is left empty: in a provider the value of 'settings', else the default. */
+function fallback(spec, type, sid) {
+	if (type == 'provider' && spec.name == 'priority')
+		return String(1 + uci.sections(CONFIG, type).findIndex(section => section['.name'] == sid));
+
+	const shared = type == 'provider' && spec.sections.includes('failover') ? uci.get(CONFIG, 'settings', spec.name) : null;
+	const value = shared ?? spec.default ?? '';
+
+	return (spec.type == 'duration' && /\d$/.test(value)) ? `${value}s` : value;
+}
+
+/* The file as libuci would write it: as uci holds it, and over that what open forms ([section, name] each) show. */
+function text(forms) {
+	const shown = {};
+	const quote = value => "'%s'".format(String(value).replace(/'/g, "'\\''"));
+
+	for (const [ section, sid ] of forms)
+		shown[sid] = Object.fromEntries(section.children.map(option => [ option.option, option.outcome(sid) ]));
+
+	const ids = uci.sections(CONFIG).map(section => section['.name']);
+
+	for (const sid in shown)
+		if (!ids.includes(sid) && Object.values(shown[sid]).some(value => value != null))
+			ids.unshift(sid);
+
+	return ids.map(sid => {
+		const section = { '.type': CONFIG, ...uci.get(CONFIG, sid), ...shown[sid] };
+		const lines = Object.keys(section).filter(name => name[0] != '.' && section[name] != null).flatMap(name => {
+			const word = Array.isArray(section[name]) ? 'list' : 'option';
+			return [ section[name] ].flat().map(value => `\t${word} ${name} ${quote(value)}\n`);
+		});
+
+		return `\nconfig ${section['.type']}${section['.anonymous'] ? '' : ' ' + quote(sid)}\n${lines.join('')}`;
+	}).join('');
+}
+
+/* {problems, warnings} of the daemon, without the place in a file that nobody sees; null: it does not answer. */
+function consult(forms) {
+	const plain = lines => lines.map(line => line.replace(/^[^:]*:\d+: /, ''));
+
+	return L.resolveDefault(callValidate(text(forms)), null).then(answer => answer && {
+		problems: plain(answer.problems ?? []),
+		warnings: plain(answer.warnings ?? [])
+	});
+}
+
+function notice(style, title, lines) {
+	return E('div', { 'class': `alert-message ${style}`, 'role': 'alert', 'tabindex': -1 }, [
+		E('p', {}, [ E('strong', {}, [ title ]) ]),
+		...lines.map(line => E('div', {}, [ line ]))
+	]);
+}
+
+/* A widget shows less than a file can hold (yes or on, an interface that is away, several blanks), and LuCI writes what the widget shows:
+   so an option is only written once somebody has touched it. */
+const CARE = {
+	renderWidget(sid, ...args) {
+		this.placeholder = this.hint(fallback(this.spec, this.section.sectiontype, sid));
+
+		const node = this.constructor.prototype.renderWidget.call(this, sid, ...args);
+
+		this.shown = { ...this.shown, [sid]: JSON.stringify(dom.callClassMethod(node, 'getValue')) };
+
+		for (const input of node.querySelectorAll('input:not([type="hidden"]), select'))
+			input.setAttribute('aria-label', this.title);
+
+		if (node.classList.contains('cbi-dropdown')) {
+			node.setAttribute('role', 'group');
+			node.setAttribute('aria-label', this.title);
+		}
+
+		return node;
+	},
+
+	hint: value => value || null,
+
+	touched(sid) {
+		return this.getUIElement(sid) && JSON.stringify(this.getUIElement(sid).getValue()) != this.shown[sid];
+	},
+
+	/* What will be in the file; null: nothing. */
+	outcome(sid) {
+		if (!this.touched(sid))
+			return uci.get(CONFIG, sid, this.option);
+
+		const value = this.formvalue(sid);
+
+		return (value == null || value == '' || value == this.default) ? null : value;
+	},
+
+	parse(sid) {
+		return (this.touched(sid) || !this.isValid(sid)) ? this.constructor.prototype.parse.call(this, sid) : Promise.resolve();
+	},
+
+	write(sid, value) {
+		if (!uci.get(CONFIG, sid)) {
+			const first = uci.sections(CONFIG)[0]?.['.name'];
+
+			uci.add(CONFIG, CONFIG, sid);
+
+			if (first)
+				uci.move(CONFIG, sid, first);
+		}
+
+		uci.set(CONFIG, sid, this.option, value);
+	},
+
+	validate(sid, value) {
+		return judge(this.spec, value);
+	}
+};
+
+/* The words, the value that is there although it is none of them, and nothing. */
+const CHOICE = {
+	widget: form.ListValue,
+	optional: true,
+	hint: value => value ? _('%s (default)').format(value) : _('none'),
+
+	load(sid) {
+		const value = uci.get(CONFIG, sid, this.option);
+
+		this.keylist = [];
+		this.vallist = [];
+
+		for (const word of [ ...(this.spec.choices ?? names(this.spec.type)), value ])
+			if (word != null && !this.keylist.includes(word))
+				this.value(word);
+
+		return value;
+	}
+};
+
+const WIDGETS = {
+	choice: CHOICE,
+	test_type: CHOICE,
+	provider: CHOICE,
+
+	flag: {
+		widget: form.Flag,
+
+		load(sid) {
+			const value = uci.get(CONFIG, sid, this.option);
+			return WORDS[value] ?? value;
+		}
+	},
+
+	interface: {
+		widget: widgets.NetworkSelect,
+		nocreate: true,
+
+		load(sid) {
+			return widgets.NetworkSelect.prototype.load.call(this, sid).then(name => {
+				if (name && !this.networks.some(net => net.getName() == name))
+					this.networks.push(Object.assign(network.instantiateNetwork(name), { missing: true }));
+
+				return name;
+			});
+		},
+
+		renderIfaceBadge(net) {
+			const badge = widgets.NetworkSelect.prototype.renderIfaceBadge.call(this, net);
+			const zone = zones[net.getName()];
+			const facts = net.missing ? [ _('does not exist') ] : [ net.getI18n(), net.getIPAddr(), zone && _('zone %s').format(zone) ];
+
+			dom.append(badge, [ ' ', facts.filter(fact => fact).join(', ') ]);
+
+			return badge;
+		},
+
+		textvalue(sid) {
+			const device = uci.get(CONFIG, sid, 'device');
+
+			return (device && !this.cfgvalue(sid)) ? E('span', {}, [ device ]) : widgets.NetworkSelect.prototype.textvalue.call(this, sid);
+		}
+	},
+
+	device: {
+		widget: widgets.DeviceSelect,
+		noaliases: true
+	},
+
+	text: {
+		widget: form.Value,
+
+		textvalue(sid) {
+			return this.cfgvalue(sid) ?? E('em', this.option == 'priority' ? { 'class': 'failover-place' } : {}, [ this.spec.default ?? '' ]);
+		}
+	}
+};
+
+const LIST = {
+	widget: form.DynamicList,
+
+	load(sid) {
+		if (this.spec.type == 'test') {
+			this.keylist = [];
+			this.vallist = [];
+			names('test').forEach(name => this.value(name));
+		}
+
+		return uci.get(CONFIG, sid, this.option);
+	},
+
+	/* Called for the line that is being typed, and with nothing for the list. */
+	validate(sid, value) {
+		const element = this.getUIElement(sid);
+		const typed = element?.node.querySelector('.add-item > input');
+		const items = value == '' ? [ ...L.toArray(element?.getValue()), typed?.value ?? '' ] : [ value ];
+
+		return items.map(item => judge(this.spec, item)).find(answer => answer !== true) ?? true;
+	},
+
+	textvalue(sid) {
+		return E('span', {}, [ L.toArray(this.cfgvalue(sid)).join(', ') ]);
+	}
+};
+
+/* The options of a section type, on their tabs. */
+function addOptions(section, type) {
+	const main = MAIN[type];
+	const all = table().filter(spec => spec.sections.includes(type));
+	const tabs = { general: _('General'), checks: _('Checks'), advanced: _('Advanced') };
+	const tabOf = spec => main.includes(spec.name) ? 'general' : spec.sections.length > 1 ? 'checks' : 'advanced';
+	/* A provider's own options before those that it shares with the settings: so they are written, too. */
+	const place = spec => main.includes(spec.name) ? main.indexOf(spec.name) : main.length + (type == 'provider' && spec.sections.length > 1);
+
+	if (all.some(spec => tabOf(spec) != 'general'))
+		for (const tab in tabs)
+			section.tab(tab, tabs[tab], tab == 'checks' && type == 'provider' ? _('Left empty, these are as in the settings for all providers.') : null);
+
+	for (const spec of all.slice().sort((a, b) => place(a) - place(b))) {
+		const own = spec.list ? LIST : WIDGETS[spec.type] ?? WIDGETS.text;
+		const args = [ own.widget, spec.name, TITLES[spec.name] ?? spec.name, spec.doc ? '%h'.format(_(spec.doc)) : null ];
+		const option = section.tabs ? section.taboption(tabOf(spec), ...args) : section.option(...args);
+
+		Object.assign(option, CARE, own, { spec, modalonly: !COLUMNS.includes(spec.name) || null });
+
+		if (spec.type == 'flag')
+			option.default = spec.default;
+	}
+}
+
+return view.extend({
+	load() {
+		return Promise.all([
+			L.resolveDefault(callSchema(), null),
+			L.resolveDefault(firewall.getZones(), []),
+			uci.load(CONFIG)
+		]);
+	},
+
+	render([ answer, found ]) {
+		schema = answer;
+		zones = Object.fromEntries(found.flatMap(zone => zone.getNetworks().map(name => [ name, zone.getName() ])));
+
+		this.order = Promise.resolve();
+		this.notes = E('div');
+		this.offer = E('div');
+		this.map = new form.Map(CONFIG);
+		this.map.tabbed = true;
+		this.map.save = (...args) => form.Map.prototype.save.apply(this.map, args).then(() => this.review());
+
+		const providers = this.addGrid('provider', _('Providers'),
+			_('The first reliable provider is used. Drag the rows into order, or move them with the arrow keys on ☰. A priority that is set comes before the place in the list.'));
+		providers.sortable = L.hasViewPermission();
+		providers.handleSort = null;
+
+		const tests = this.addGrid('test', _('Tests'), _('How to find out whether the internet can be reached through a provider.'));
+		tests.renderSectionPlaceholder = () => E('em', {}, [ schema
+			? _('Without a test of your own, failoverd pings %s.').format(schema.builtin_test.targets.join(', '))
+			: _('There are no tests yet.') ]);
+
+		this.settings = this.map.section(form.NamedSection, 'settings', CONFIG, _('Settings'));
+		this.settings.hidetitle = true;
+		this.settings.renderContents = function([ held, nodes ]) {
+			return form.NamedSection.prototype.renderContents.call(this, [ held ?? {}, nodes ]);
+		};
+		addOptions(this.settings, CONFIG);
+
+		return this.map.render().then(node => {
+			this.review();
+
+			return E('div', {}, [
+				E('style', {}, [ '#cbi-failover-provider tbody { counter-reset: place } #cbi-failover-provider tr[data-sid] { counter-increment: place } .failover-place::before { content: counter(place) }' ]),
+				E('h2', { 'name': 'content' }, [ _('Failover') ]),
+				this.notes,
+				this.offer,
+				node
+			]);
+		});
+	},
+
+	addGrid(type, title, description) {
+		const page = this;
+		const grid = this.map.section(form.GridSection, type, title, description);
+
+		addOptions(grid, type);
+
+		return Object.assign(grid, {
+			addremove: true,
+			hidetitle: true,
+			nodescriptions: true,
+			actionstitle: _('Actions'),
+			addbtntitle: type == 'provider' ? _('Add provider') : _('Add test'),
+			modaltitle: sid => (type == 'provider' ? _('Provider %s') : _('Test %s')).format(sid),
+
+			renderSectionAdd(...args) {
+				const node = form.GridSection.prototype.renderSectionAdd.apply(this, args);
+				const name = node.querySelector('.cbi-section-create-name');
+
+				name.setAttribute('aria-label', _('Name'));
+				name.setAttribute('placeholder', _('Name'));
+
+				return node;
+			},
+
+			handleAdd(ev, name) {
+				const taken = name == 'settings' || uci.get(CONFIG, name);
+
+				dom.content(page.notes, taken && notice('error', _('There is a section of this name already:'), [ name ]));
+
+				return taken ? page.notes.firstChild.focus() : form.GridSection.prototype.handleAdd.call(this, ev, name);
+			},
+
+			renderRowActions(sid) {
+				const cell = form.GridSection.prototype.renderRowActions.call(this, sid);
+
+				for (const button of cell.querySelectorAll('button'))
+					button.setAttribute('aria-label', `${sid}: ${button.title}`);
+
+				cell.querySelector('.drag-handle')?.addEventListener('keydown', ev => page.moveRow(ev));
+
+				return cell;
+			},
+
+			handleDrop(ev) {
+				form.GridSection.prototype.handleDrop.call(this, ev);
+				page.keepOrder(ev.currentTarget.parentNode);
+			},
+
+			handleTouchEnd(ev) {
+				const rows = ev.currentTarget.closest('tbody');
+
+				form.GridSection.prototype.handleTouchEnd.call(this, ev);
+				page.keepOrder(rows);
+			},
+
+			addModalOptions(section, sid) {
+				section.map.save = (...args) => page.saveModal(section, sid, args);
+			}
+		});
+	},
+
+	/* Stages a modal's section, unless that would bring in a new problem. */
+	saveModal(section, sid, args) {
+		const same = line => line.replace(/ \(line \d+\)/, '');
+		const map = section.map;
+
+		return consult([ [ section, sid ] ]).then(verdict => {
+			const fresh = (verdict?.problems ?? []).filter(line => !known.map(same).includes(same(line)));
+
+			map.root.querySelector('.alert-message')?.remove();
+
+			if (fresh.length) {
+				map.root.prepend(notice('error', _('failoverd does not accept this:'), fresh));
+				map.root.firstChild.focus();
+				throw new Error(fresh.join('\n'));
+			}
+
+			return form.Map.prototype.save.apply(map, args).then(() => this.review());
+		});
+	},
+
+	moveRow(ev) {
+		const row = ev.currentTarget.closest('tr');
+		const other = { ArrowUp: row.previousElementSibling, ArrowDown: row.nextElementSibling }[ev.key];
+
+		if (!other)
+			return;
+
+		ev.preventDefault();
+		row.parentNode.insertBefore(row, ev.key == 'ArrowUp' ? other : other.nextElementSibling);
+		ev.currentTarget.focus();
+		this.keepOrder(row.parentNode);
+	},
+
+	/* Stages the order of the rows at once: uci.save() forgets it where options are deleted in the same breath. */
+	keepOrder(rows) {
+		this.order = this.order.then(() => {
+			const ids = [ ...rows.querySelectorAll('[data-sid]') ].map(row => row.dataset.sid);
+
+			ids.slice(1).forEach((sid, before) => uci.move(CONFIG, sid, ids[before], true));
+
+			return uci.save();
+		});
+	},
+
+	/* Shows what the daemon says of the configuration. */
+	show(verdict) {
+		dom.content(this.notes, null);
+
+		if (!verdict)
+			dom.append(this.notes, notice('warning', _('failoverd does not answer.'),
+				[ _('Changes can be saved, but nothing checks them before.'), schema ? '' : _('Only the main options are shown.') ].filter(line => line)));
+		else if (verdict.problems.length)
+			dom.append(this.notes, notice('error', _('failoverd does not accept this configuration:'), verdict.problems));
+		else if (verdict.warnings.length)
+			dom.append(this.notes, notice('warning', _('failoverd accepts this configuration, but:'), verdict.warnings));
+	},
+
+	/* Looks at the configuration as it is: problems, and whether there is a provider at all. */
+	review() {
+		const first = uci.sections(CONFIG, 'provider').length == 0;
+
+		return Promise.all([ consult([]), first ? L.resolveDefault(callDraft(), null) : null ]).then(([ verdict, draft ]) => {
+			known = verdict?.problems ?? [];
+			this.show(verdict);
+			dom.content(this.offer, draft && this.renderDraft(draft));
+		});
+	},
+
+	renderDraft(draft) {
+		const cell = (title, node) => E('td', { 'class': 'td', 'data-title': title }, [ node ]);
+		const lines = draft.sections.filter(section => section.type == 'provider');
+
+		return E('div', { 'class': 'cbi-section' }, [
+			E('h3', {}, [ lines.length ? _('These lines to the internet were found') : _('No line to the internet was found') ]),
+			lines.length ? E('table', { 'class': 'table' }, [
+				E('tr', { 'class': 'tr table-titles' }, [ _('Name'), TITLES.interface, TITLES.metered ].map(title => E('th', { 'class': 'th' }, [ title ]))),
+				...lines.map(({ name, options }) => E('tr', { 'class': 'tr' }, [
+					cell(_('Name'), name),
+					cell(TITLES.interface, options.interface ?? options.device),
+					cell(TITLES.metered, options.metered == '1' ? _('Yes') : _('No'))
+				]))
+			]) : '',
+			E('div', { 'class': 'cbi-section-descr' }, [ ...draft.decisions, ...draft.left_out ].map(reason => E('div', {}, [ reason ]))),
+			lines.length ? E('button', {
+				'class': 'btn cbi-button cbi-button-apply important',
+				'click': ui.createHandlerFn(this, 'acceptDraft', draft),
+				'disabled': this.map.readonly || null
+			}, [ _('Use these providers') ]) : ''
+		]);
+	},
+
+	acceptDraft(draft) {
+		const added = draft.sections.filter(section => !uci.get(CONFIG, section.name));
+
+		added.forEach(section => uci.add(CONFIG, section.type, section.name));
+
+		for (const section of draft.sections)
+			for (const name in section.options)
+				uci.set(CONFIG, section.name, name, section.options[name]);
+
+		return this.submit().then(saved => {
+			if (saved)
+				return ui.changes.apply(true);
+
+			added.forEach(section => uci.remove(CONFIG, section.name));
+		});
+	},
+
+	/* Saves, unless the daemon refuses; true: saved. */
+	submit() {
+		return this.order.then(() => consult([ [ this.settings, 'settings' ] ])).then(verdict => {
+			if (verdict?.problems.length) {
+				this.show(verdict);
+				this.notes.firstChild.focus();
+
+				return false;
+			}
+
+			return this.map.save().then(() => true, () => false);
+		});
+	},
+
+	handleSave() {
+		return this.submit();
+	},
+
+	handleSaveApply(ev, mode) {
+		return this.submit().then(saved => saved && ui.changes.apply(mode == '0'));
+	}
+});
