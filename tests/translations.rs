@@ -1,6 +1,6 @@
 //! Every text that LuCI's pages show is in failover.pot, and every language has all of them.
 //!
-//! The texts are those of the pages themselves, the titles of menu and rights, the daemon's sentences (`say!`) and what the options are for.
+//! The texts are those of the pages themselves, the titles of menu and rights, the daemon's sentences (`say!`), and what options are for and take.
 //! `openwrt/luci-app-failover/po/update` runs this with WRITE_POT=1: then the files are brought up to date instead of compared.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
@@ -157,6 +157,7 @@ fn texts() -> Texts {
     }
     for option in OPTIONS {
         add("src/settings/schema.rs", (option.doc.to_owned(), None));
+        add("src/settings/schema.rs", (option.kind.describe(), None));
     }
     texts
 }

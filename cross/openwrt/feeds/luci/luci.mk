@@ -1,4 +1,4 @@
-# Stands in for the LuCI feed's: installs an app's htdocs/ and root/ as they are, and its translations as LuCI reads them.
+# Stands in for the LuCI feed's: installs an app's htdocs/ and root/, and its translations as LuCI reads them.
 
 PKG_NAME:=$(notdir $(CURDIR))
 i18n:=luci-i18n-$(PKG_NAME:luci-app-%=%)
@@ -13,6 +13,9 @@ languages:=$(sort $(patsubst po/%/,%,$(filter-out po/templates/,$(wildcard po/*/
 
 include $(INCLUDE_DIR)/package.mk
 
+# Lines that are comments, and indentation: LuCI's own leaves out that and more.
+shorten:=sed -i -e 's/^[ \t]*//' -e '/^$$/d' -e '/^\/\*.*\*\/$$/d' -e '/^\/\*/,/\*\/$$/d'
+
 define Package/$(PKG_NAME)
   SECTION:=luci
   DEPENDS:=$(LUCI_DEPENDS)
@@ -26,6 +29,7 @@ define Package/$(PKG_NAME)/install
 	$(INSTALL_DIR) $(1)/www
 	cp -R htdocs/. $(1)/www/
 	cp -R root/. $(1)/
+	find $(1)/www -name '*.js' -o -name '*.css' | xargs $(shorten)
 	find $(1) -type f -exec chmod 0644 {} + -o -type d -exec chmod 0755 {} +
 endef
 
