@@ -202,7 +202,8 @@ fn parsed(name: &str) -> (String, usize, BTreeMap<Text, Vec<String>>) {
             let text = text.unwrap_or_else(|| panic!("{name}: not in quotes: {line}"));
             Some(text.replace("\\\"", "\"").replace("\\\\", "\\"))
         };
-        let Some(text) = field("msgid ") else { continue };
+        // What somebody is not sure of is not translated.
+        let Some(text) = field("msgid ").filter(|_| !entry.contains("#, fuzzy")) else { continue };
         let all = std::iter::once(field("msgstr ")).chain((0..9).map(|form| field(&format!("msgstr[{form}]"))));
         said.insert((text, field("msgid_plural ")), all.flatten().collect());
     }
