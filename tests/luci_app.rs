@@ -163,6 +163,12 @@ fn the_sources_are_as_lucis_are() {
             let indented = line.trim_start_matches('\t');
             assert_eq!(line, line.trim_end(), "{place}: blanks at the end");
             assert!(comment || !indented.starts_with(' '), "{place}: indented with blanks");
+            for (at, _) in line.match_indices('\'').filter(|_| !comment) {
+                let text = line[at + 1..].split('\'').next().unwrap();
+                let words = text.contains(' ') && text.starts_with(|it: char| it.is_ascii_uppercase());
+                let sentence = words && text.chars().all(|it| it.is_alphabetic() || " .,:?%".contains(it));
+                assert!(!sentence || line[..at].ends_with("_("), "{place}: English whatever the language: {text}");
+            }
             comment = (comment || indented.starts_with("/*")) && !line.ends_with("*/");
         }
     }
