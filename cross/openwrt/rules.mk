@@ -1,5 +1,5 @@
 # Stands in for the file of this name in OpenWrt's build system, as do the others below this directory: cross/package reads
-# openwrt/failoverd/Makefile with them. Only what that file uses is here.
+# the Makefiles in openwrt/ with them. Only what that file uses is here.
 
 INCLUDE_DIR:=$(TOPDIR)/include
 INSTALL_DIR:=install -d -m0755
