@@ -191,13 +191,15 @@ mod tests {
         series.record(at(3), &check(None, 3));
         let failure = Some(crate::reason::Reason::NoCarrier);
         series.record(at(4), &Check { failure, ..check(None, 3) });
-        core.switch_log.push_back(Switch {
-            at: at(3),
-            from: None,
-            to: Some("provider0".into()),
-            reason_code: "best",
-            reason: say!("{0}: {1}", "provider0", say!("no carrier")),
-        });
+        core.switch_log = [3, 4]
+            .map(|second| Switch {
+                at: at(second),
+                from: None,
+                to: Some("provider0".into()),
+                reason_code: "best",
+                reason: say!("{0}: {1}", "provider0", say!("no carrier")),
+            })
+            .into();
         let run = core.run;
         let mut ask = |now, name, since, step| core.series(at(now), name, since, step);
         assert_eq!(

@@ -135,6 +135,7 @@ pub fn play(data: &[u8]) {
         tokens.truncate(256);
         let _ = core.status(now);
         let _ = core.why(now).to_json(true);
+        let _ = core.series(now, None, now.as_nanos() % 1000, 60 * (now.as_nanos() % 3) as u32);
     }
 }
 
