@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,6 @@ pub(crate) enum Rpcd {
 /// One request to /ubus.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
-    pub(crate) at: Instant,
     /// `failover.status`, in their order.
     pub(crate) calls: Vec<String>,
     /// What the reply's body came to.
@@ -185,13 +184,12 @@ impl Shared {
     }
 
     fn ubus(&self, body: &[u8]) -> Response {
-        let at = Instant::now();
         let mut calls = Vec::new();
         while self.rpcd() == Rpcd::Silent && !self.ending.load(Ordering::Acquire) {
             std::thread::sleep(Duration::from_millis(20));
         }
         let body = rpc::answer(self, body, &mut calls).to_string();
-        lock(&self.exchanges).push(Exchange { at, calls, reply_bytes: body.len() });
+        lock(&self.exchanges).push(Exchange { calls, reply_bytes: body.len() });
         Response::new(200, "application/json", body)
     }
 
