@@ -238,6 +238,7 @@ fn a_tab_that_nobody_sees_asks_nothing() {
     page.bridge.take_exchanges();
     std::thread::sleep(6 * SECOND);
     assert_eq!(page.bridge.take_exchanges().len(), 0, "in three times the interval");
+    assert_eq!(page.browser.count(STALE), 0, "nor is anything put off until somebody looks");
     page.world.provider(0).silent(true);
     page.world.wait_route(1);
     page.browser.hidden(false);
