@@ -156,8 +156,10 @@ fn without_an_answer_the_page_is_grey_and_revives_by_itself() {
     assert!(back < 5 * SECOND, "{back:?} after the daemon was back");
     page.browser.wait_text(SENTENCE, "Online through wan");
     assert_eq!(page.browser.value("document.querySelector('.failover-toggle').ariaExpanded"), "true", "still unfolded");
-    // What the run before knew of the day is not this one's: its seconds count from another start.
-    page.browser.wait("the new run's day alone", "document.querySelectorAll('.failover-day [data-state]').length == 2");
+    // What the run before knew is not this one's: its seconds count from another start.
+    page.browser
+        .wait("the new run's switches alone", "!document.querySelector('#view').innerText.includes(' probes to ')");
+    page.browser.wait("the new run's day", "document.querySelectorAll('.failover-day [data-state]').length == 2");
 
     page.bridge.rpcd(Rpcd::Silent);
     page.browser.wait("grey while rpcd is silent", &format!("document.querySelector('{STALE}')"));
@@ -238,6 +240,7 @@ fn a_tab_that_nobody_sees_asks_nothing() {
     page.bridge.take_exchanges();
     std::thread::sleep(6 * SECOND);
     assert_eq!(page.bridge.take_exchanges().len(), 0, "in three times the interval");
+    assert_eq!(page.browser.count(STALE), 0, "nor is anything put off until somebody looks");
     page.world.provider(0).silent(true);
     page.world.wait_route(1);
     page.browser.hidden(false);
