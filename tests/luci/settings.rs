@@ -521,7 +521,7 @@ fn without_a_provider_the_page_offers_what_init_would_write() {
     router.page.assert_accessible();
     router.browser().wait_text("#view", "the default route leads through it now");
     router.browser().click("#view .cbi-button-apply.important:not(.cbi-page-actions *)");
-    let sections = |text: &str| -> Vec<(String, Option<String>, Vec<(String, uci::UciValue)>)> {
+    let sections = |text: &str| -> Vec<_> {
         let with_names = |it: uci::UciOption| match it.value {
             uci::UciValue::List(items) => {
                 (it.name, uci::UciValue::List(items.into_iter().map(|item| uci::Item { line: 0, ..item }).collect()))
@@ -529,7 +529,7 @@ fn without_a_provider_the_page_offers_what_init_would_write() {
             single => (it.name, single),
         };
         let all = uci::parse(text.as_bytes()).sections.into_iter().filter(|it| it.kind != "failover");
-        all.map(|it| (it.kind, it.name, it.options.into_iter().map(with_names).collect())).collect()
+        all.map(|it| (it.kind, it.name, it.options.into_iter().map(with_names).collect::<Vec<_>>())).collect()
     };
     let wanted = sections(&drafted);
     assert!(wanted.iter().any(|(kind, ..)| kind == "provider"), "{drafted}");
