@@ -402,6 +402,34 @@ fn what_the_daemon_refuses_is_not_saved() {
 }
 
 #[test]
+fn html_in_a_file_is_text() {
+    let html = "<img src=x onerror=alert(1)>";
+    let mut text = String::new();
+    for (kind, name) in [("failover", "settings"), ("provider", "one"), ("test", "two")] {
+        text.push_str(&format!("config {kind} '{name}'\n"));
+        let schema = failoverd::settings::export();
+        let of_kind = |it: &&Value| it["sections"].as_array().unwrap().contains(&json!(kind));
+        for option in schema["options"].as_array().unwrap().iter().filter(of_kind) {
+            let word = if option["list"] == true { "list" } else { "option" };
+            text.push_str(&format!("\t{word} {} '{html}'\n", option["name"].as_str().unwrap()));
+        }
+    }
+    let router = Router::new(TWO);
+    router.page.world.configure(&text);
+    router.open();
+    router.browser().wait_text(NOTES, &format!("provider 'one': weight '{html}' must be between 1 and 256"));
+    router.edit("one");
+    router.modal_tab("checks");
+    router.dismiss();
+    router.tab("test");
+    router.edit("two");
+    router.dismiss();
+    router.tab("failover");
+    assert_eq!(router.browser().count("img[src=x]"), 0);
+    assert_eq!(router.changes(), json!({}));
+}
+
+#[test]
 fn a_name_is_taken_once() {
     let router = Router::new(TWO);
     router.open();
@@ -493,7 +521,7 @@ fn without_a_provider_the_page_offers_what_init_would_write() {
     router.page.assert_accessible();
     router.browser().wait_text("#view", "the default route leads through it now");
     router.browser().click("#view .cbi-button-apply.important:not(.cbi-page-actions *)");
-    let sections = |text: &str| -> Vec<(String, Option<String>, Vec<(String, uci::UciValue)>)> {
+    let sections = |text: &str| -> Vec<_> {
         let with_names = |it: uci::UciOption| match it.value {
             uci::UciValue::List(items) => {
                 (it.name, uci::UciValue::List(items.into_iter().map(|item| uci::Item { line: 0, ..item }).collect()))
@@ -501,7 +529,7 @@ fn without_a_provider_the_page_offers_what_init_would_write() {
             single => (it.name, single),
         };
         let all = uci::parse(text.as_bytes()).sections.into_iter().filter(|it| it.kind != "failover");
-        all.map(|it| (it.kind, it.name, it.options.into_iter().map(with_names).collect())).collect()
+        all.map(|it| (it.kind, it.name, it.options.into_iter().map(with_names).collect::<Vec<_>>())).collect()
     };
     let wanted = sections(&drafted);
     assert!(wanted.iter().any(|(kind, ..)| kind == "provider"), "{drafted}");

@@ -128,7 +128,7 @@ return baseclass.extend({
 
 	move(conf, sid, other, after) {
 		const order = this.sections(conf).map(section => section['.name']);
-		if (!order.includes(sid) || (other != null && !order.includes(other)))
+		if (sid == other || !order.includes(sid) || (other != null && !order.includes(other)))
 			return false;
 		order.splice(order.indexOf(sid), 1);
 		order.splice(other != null ? order.indexOf(other) + !!after : order.length, 0, sid);

@@ -9,17 +9,18 @@
 'require ui';
 'require view';
 
-/* Network -> Failover: /etc/config/failover as a form. What options there are, what they take and what they are for comes from the daemon's
-   table (ubus `schema`), and whether a configuration is accepted from the daemon too (ubus `validate`), before anything is saved. Fed by uci
-   and ubus; feeds uci, LuCI's "save & apply" does the rest. */
+/* Network -> Failover: /etc/config/failover as a form. The options and their limits come from the daemon's table (ubus `schema`), and so
+   does the verdict on a configuration, before it is saved (ubus `validate`). Fed by uci and ubus; feeds uci. */
 
 const CONFIG = 'failover';
+const Grid = form.GridSection.prototype;
+const Interfaces = widgets.NetworkSelect.prototype;
 
 const callSchema = rpc.declare({ object: CONFIG, method: 'schema', reject: true });
 const callValidate = rpc.declare({ object: CONFIG, method: 'validate', params: [ 'config' ], reject: true });
 const callDraft = rpc.declare({ object: CONFIG, method: 'draft', reject: true });
 
-/* What nearly everybody looks at, by section type. All the rest follows in the order of the daemon's table, on tabs of its own. */
+/* What nearly everybody looks at. The rest follows in the order of the daemon's table, on other tabs. */
 const MAIN = {
 	provider: [ 'enabled', 'description', 'interface', 'device', 'priority', 'metered', 'weight', 'test' ],
 	test: [ 'type', 'target' ],
@@ -47,10 +48,10 @@ const TITLES = {
 	history: _('Results kept'),
 	interface: _('Interface'),
 	interval: _('Check interval'),
-	last_resort: _('When none is reliable'),
+	last_resort: _('None reliable'),
 	log_level: _('Log level'),
 	mark_mask: _('Mark mask'),
-	max_failed: _('Most failures kept'),
+	max_failed: _('Failures allowed'),
 	metered: _('Metered'),
 	min_timeout: _('Shortest timeout'),
 	pin: _('Pinned provider'),
@@ -68,16 +69,16 @@ const TITLES = {
 	weight: _('Weight')
 };
 
-const WORDS = { yes: '1', on: '1', true: '1', enabled: '1', no: '0', off: '0', false: '0', disabled: '0' };
+const WORDS = { 1: '1', yes: '1', on: '1', true: '1', enabled: '1', no: '0', off: '0', false: '0', disabled: '0' };
 const MILLISECONDS = { ms: 1, s: 1000, m: 60000, h: 3600000 };
 const OCTET = '(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])';
 const IPV4 = new RegExp(`^${OCTET}(\\.${OCTET}){3}$`);
 
-let schema = null;     /* the daemon's table; null: it does not answer */
-let zones = {};        /* firewall zones by interface */
-let known = [];        /* the problems of the configuration as it is now */
+let schema;        /* the daemon's table; null: it does not answer */
+let zones;         /* firewall zones by interface */
+let known = [];    /* the problems of the configuration as it is */
 
-/* Without the daemon its table is missing too: the main options as plain text are better than none. */
+/* Without the daemon there is no table: the main options as plain text are better than none. */
 function table() {
 	const types = { interface: 'interface', device: 'device', test: 'test', pin: 'provider' };
 	return schema?.options ?? Object.keys(MAIN).flatMap(type => MAIN[type].map(name => ({
@@ -87,54 +88,50 @@ function table() {
 
 function names(type) {
 	const found = uci.sections(CONFIG, type).map(section => section['.name']);
+
 	return (type == 'test' && !found.length && schema) ? [ schema.builtin_test.name ] : found;
 }
 
 /* Whether an option takes a value, as far as its type and limits tell; the rest is asked of the daemon. */
 function judge(spec, value) {
 	const within = number => number >= spec.min && number <= spec.max;
-	const duration = value.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/);
+	const counted = /^\d+$/.test(value) && within(+value);
+	const [ , number, unit ] = value.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ?? [];
 	const fine = {
-		duration: () => duration && within(duration[1] * MILLISECONDS[duration[2] ?? 's']),
-		number: () => /^\d+$/.test(value) && within(+value),
-		count_or_all: () => value == 'all' || (/^\d+$/.test(value) && within(+value)),
-		choice: () => spec.choices.includes(value),
-		test_type: () => spec.choices.includes(value),
-		address: () => IPV4.test(value),
-		target: () => IPV4.test(value),
-		gateway: () => value == 'none' || IPV4.test(value)
-	}[spec.type];
+		duration: within(number * MILLISECONDS[unit ?? 's']),
+		number: counted,
+		count_or_all: counted || value == 'all',
+		address: IPV4.test(value),
+		target: IPV4.test(value),
+		gateway: IPV4.test(value) || value == 'none'
+	}[spec.type] ?? spec.choices?.includes(value);
 
-	return !fine || value == '' || fine() ? true : _('must be %s').format(_(spec.must));
+	return value == '' || fine !== false || _('must be %s').format(_(spec.must));
 }
 
-/* What an option is while it is left empty: in a provider the value of 'settings', else the default. */
+/* What an option is while it is left empty: in a provider as in 'settings', else its default. A metered one's interval is in its description. */
 function fallback(spec, type, sid) {
-	if (type == 'provider' && spec.name == 'priority')
-		return String(1 + uci.sections(CONFIG, type).findIndex(section => section['.name'] == sid));
+	const shared = spec.sections.length > 1 && type == 'provider';
+	const metered = shared && spec.name == 'standby_interval' && WORDS[uci.get(CONFIG, sid, 'metered')] == '1';
+	const value = (shared && uci.get(CONFIG, 'settings', spec.name)) || (!metered && spec.default) || '';
 
-	const shared = type == 'provider' && spec.sections.includes('failover') ? uci.get(CONFIG, 'settings', spec.name) : null;
-	const value = shared ?? spec.default ?? '';
+	if (spec.name == 'priority')
+		return String(1 + names(type).indexOf(sid));
 
 	return (spec.type == 'duration' && /\d$/.test(value)) ? `${value}s` : value;
 }
 
-/* The file as libuci would write it: as uci holds it, and over that what open forms ([section, name] each) show. */
-function text(forms) {
-	const shown = {};
-	const quote = value => "'%s'".format(String(value).replace(/'/g, "'\\''"));
+/* The file as libuci would write it: as uci holds it, and over that what a form's section shows. */
+function text(form) {
+	const shown = Object.fromEntries((form?.children ?? []).map(option => [ option.option, option.outcome(form.section) ]));
+	const quote = value => `'${String(value).replace(/'/g, "'\\''")}'`;
+	const ids = names();
 
-	for (const [ section, sid ] of forms)
-		shown[sid] = Object.fromEntries(section.children.map(option => [ option.option, option.outcome(sid) ]));
-
-	const ids = uci.sections(CONFIG).map(section => section['.name']);
-
-	for (const sid in shown)
-		if (!ids.includes(sid) && Object.values(shown[sid]).some(value => value != null))
-			ids.unshift(sid);
+	if (form && !ids.includes(form.section) && Object.values(shown).some(value => value != null))
+		ids.unshift(form.section);
 
 	return ids.map(sid => {
-		const section = { '.type': CONFIG, ...uci.get(CONFIG, sid), ...shown[sid] };
+		const section = { '.type': CONFIG, ...uci.get(CONFIG, sid), ...(sid == form?.section ? shown : null) };
 		const lines = Object.keys(section).filter(name => name[0] != '.' && section[name] != null).flatMap(name => {
 			const word = Array.isArray(section[name]) ? 'list' : 'option';
 			return [ section[name] ].flat().map(value => `\t${word} ${name} ${quote(value)}\n`);
@@ -145,13 +142,11 @@ function text(forms) {
 }
 
 /* {problems, warnings} of the daemon, without the place in a file that nobody sees; null: it does not answer. */
-function consult(forms) {
+function consult(form) {
 	const plain = lines => lines.map(line => line.replace(/^[^:]*:\d+: /, ''));
 
-	return L.resolveDefault(callValidate(text(forms)), null).then(answer => answer && {
-		problems: plain(answer.problems ?? []),
-		warnings: plain(answer.warnings ?? [])
-	});
+	return L.resolveDefault(callValidate(text(form)), null)
+		.then(answer => answer && { problems: plain(answer.problems), warnings: plain(answer.warnings) });
 }
 
 function notice(style, title, lines) {
@@ -161,28 +156,41 @@ function notice(style, title, lines) {
 	]);
 }
 
-/* A widget shows less than a file can hold (yes or on, an interface that is away, several blanks), and LuCI writes what the widget shows:
-   so an option is only written once somebody has touched it. */
+/* A widget shows less than a file can hold (yes or on, an interface that is away), and LuCI writes what it shows: so an option is only
+   written once somebody has touched it. */
 const CARE = {
+	load(sid) {
+		const { choices, type, list } = this.spec;
+		const value = uci.get(CONFIG, sid, this.option);
+		const words = choices ?? ([ 'provider', 'test' ].includes(type) ? names(type) : null);
+
+		this.keylist = this.vallist = null;
+
+		/* What is there can be chosen, although it is none of the words. */
+		for (const word of new Set(words?.concat(list ? [] : value ?? [])))
+			this.value(word);
+
+		return type == 'flag' ? WORDS[value] ?? value : value;
+	},
+
 	renderWidget(sid, ...args) {
-		this.placeholder = this.hint(fallback(this.spec, this.section.sectiontype, sid));
+		const empty = fallback(this.spec, this.section.sectiontype, sid);
+
+		this.placeholder = !this.optional ? empty || null : empty ? _('%s (default)').format(empty) : _('none');
 
 		const node = this.constructor.prototype.renderWidget.call(this, sid, ...args);
 
 		this.shown = { ...this.shown, [sid]: JSON.stringify(dom.callClassMethod(node, 'getValue')) };
 
-		for (const input of node.querySelectorAll('input:not([type="hidden"]), select'))
-			input.setAttribute('aria-label', this.title);
-
-		if (node.classList.contains('cbi-dropdown')) {
+		if (node.matches('.cbi-dropdown'))
 			node.setAttribute('role', 'group');
-			node.setAttribute('aria-label', this.title);
-		}
+
+		for (const input of [ node, ...node.querySelectorAll('input:not([type="hidden"]), select') ])
+			if (input.matches('[role], input, select'))
+				input.setAttribute('aria-label', this.title);
 
 		return node;
 	},
-
-	hint: value => value || null,
 
 	touched(sid) {
 		return this.getUIElement(sid) && JSON.stringify(this.getUIElement(sid).getValue()) != this.shown[sid];
@@ -195,7 +203,7 @@ const CARE = {
 
 		const value = this.formvalue(sid);
 
-		return (value == null || value == '' || value == this.default) ? null : value;
+		return (value == '' || value == this.default) ? null : value;
 	},
 
 	parse(sid) {
@@ -204,12 +212,8 @@ const CARE = {
 
 	write(sid, value) {
 		if (!uci.get(CONFIG, sid)) {
-			const first = uci.sections(CONFIG)[0]?.['.name'];
-
 			uci.add(CONFIG, CONFIG, sid);
-
-			if (first)
-				uci.move(CONFIG, sid, first);
+			uci.move(CONFIG, sid, names()[0]);
 		}
 
 		uci.set(CONFIG, sid, this.option, value);
@@ -217,50 +221,46 @@ const CARE = {
 
 	validate(sid, value) {
 		return judge(this.spec, value);
+	},
+
+	/* In a row: the value, else the default; of a priority the place in the list. */
+	textvalue(sid) {
+		const value = this.cfgvalue(sid);
+
+		return value ? E('span', {}, [ [ value ].flat().join(', ') ]) : E('em', { 'class': `failover-${this.option}` }, [ this.spec.default ?? '' ]);
 	}
 };
 
-/* The words, the value that is there although it is none of them, and nothing. */
-const CHOICE = {
-	widget: form.ListValue,
-	optional: true,
-	hint: value => value ? _('%s (default)').format(value) : _('none'),
+const LIST = {
+	widget: form.DynamicList,
 
-	load(sid) {
-		const value = uci.get(CONFIG, sid, this.option);
+	/* Called for the line that is being typed, and with nothing for the list. */
+	validate(sid, value) {
+		const element = this.getUIElement(sid);
+		const typed = element?.node.querySelector('.add-item > input');
+		const items = value == '' ? [ ...L.toArray(element?.getValue()), typed?.value ?? '' ] : [ value ];
 
-		this.keylist = [];
-		this.vallist = [];
-
-		for (const word of [ ...(this.spec.choices ?? names(this.spec.type)), value ])
-			if (word != null && !this.keylist.includes(word))
-				this.value(word);
-
-		return value;
+		return items.map(item => judge(this.spec, item)).find(answer => answer !== true) ?? true;
 	}
 };
+
+const CHOICE = { widget: form.ListValue, optional: true };
 
 const WIDGETS = {
 	choice: CHOICE,
 	test_type: CHOICE,
 	provider: CHOICE,
-
-	flag: {
-		widget: form.Flag,
-
-		load(sid) {
-			const value = uci.get(CONFIG, sid, this.option);
-			return WORDS[value] ?? value;
-		}
-	},
+	flag: { widget: form.Flag, textvalue: form.Flag.prototype.textvalue },
+	device: { widget: widgets.DeviceSelect, noaliases: true, load: widgets.DeviceSelect.prototype.load },
 
 	interface: {
 		widget: widgets.NetworkSelect,
 		nocreate: true,
 
 		load(sid) {
-			return widgets.NetworkSelect.prototype.load.call(this, sid).then(name => {
-				if (name && !this.networks.some(net => net.getName() == name))
+			return Interfaces.load.call(this, sid).then(name => {
+				/* LuCI takes a name for HTML. */
+				if (/^[\w.-]+$/.test(name ?? '') && !this.networks.some(net => net.getName() == name))
 					this.networks.push(Object.assign(network.instantiateNetwork(name), { missing: true }));
 
 				return name;
@@ -268,7 +268,7 @@ const WIDGETS = {
 		},
 
 		renderIfaceBadge(net) {
-			const badge = widgets.NetworkSelect.prototype.renderIfaceBadge.call(this, net);
+			const badge = Interfaces.renderIfaceBadge.call(this, net);
 			const zone = zones[net.getName()];
 			const facts = net.missing ? [ _('does not exist') ] : [ net.getI18n(), net.getIPAddr(), zone && _('zone %s').format(zone) ];
 
@@ -280,48 +280,8 @@ const WIDGETS = {
 		textvalue(sid) {
 			const device = uci.get(CONFIG, sid, 'device');
 
-			return (device && !this.cfgvalue(sid)) ? E('span', {}, [ device ]) : widgets.NetworkSelect.prototype.textvalue.call(this, sid);
+			return (device && !this.cfgvalue(sid)) ? E('span', {}, [ device ]) : Interfaces.textvalue.call(this, sid);
 		}
-	},
-
-	device: {
-		widget: widgets.DeviceSelect,
-		noaliases: true
-	},
-
-	text: {
-		widget: form.Value,
-
-		textvalue(sid) {
-			return this.cfgvalue(sid) ?? E('em', this.option == 'priority' ? { 'class': 'failover-place' } : {}, [ this.spec.default ?? '' ]);
-		}
-	}
-};
-
-const LIST = {
-	widget: form.DynamicList,
-
-	load(sid) {
-		if (this.spec.type == 'test') {
-			this.keylist = [];
-			this.vallist = [];
-			names('test').forEach(name => this.value(name));
-		}
-
-		return uci.get(CONFIG, sid, this.option);
-	},
-
-	/* Called for the line that is being typed, and with nothing for the list. */
-	validate(sid, value) {
-		const element = this.getUIElement(sid);
-		const typed = element?.node.querySelector('.add-item > input');
-		const items = value == '' ? [ ...L.toArray(element?.getValue()), typed?.value ?? '' ] : [ value ];
-
-		return items.map(item => judge(this.spec, item)).find(answer => answer !== true) ?? true;
-	},
-
-	textvalue(sid) {
-		return E('span', {}, [ L.toArray(this.cfgvalue(sid)).join(', ') ]);
 	}
 };
 
@@ -339,7 +299,7 @@ function addOptions(section, type) {
 			section.tab(tab, tabs[tab], tab == 'checks' && type == 'provider' ? _('Left empty, these are as in the settings for all providers.') : null);
 
 	for (const spec of all.slice().sort((a, b) => place(a) - place(b))) {
-		const own = spec.list ? LIST : WIDGETS[spec.type] ?? WIDGETS.text;
+		const own = spec.list ? LIST : WIDGETS[spec.type] ?? { widget: form.Value };
 		const args = [ own.widget, spec.name, TITLES[spec.name] ?? spec.name, spec.doc ? '%h'.format(_(spec.doc)) : null ];
 		const option = section.tabs ? section.taboption(tabOf(spec), ...args) : section.option(...args);
 
@@ -371,7 +331,7 @@ return view.extend({
 		this.map.save = (...args) => form.Map.prototype.save.apply(this.map, args).then(() => this.review());
 
 		const providers = this.addGrid('provider', _('Providers'),
-			_('The first reliable provider is used. Drag the rows into order, or move them with the arrow keys on ☰. A priority that is set comes before the place in the list.'));
+			_('The first reliable provider is used. Drag the rows into order, or move them by the arrow keys on ☰; a priority that is set goes before the place.'));
 		providers.sortable = L.hasViewPermission();
 		providers.handleSort = null;
 
@@ -391,7 +351,7 @@ return view.extend({
 			this.review();
 
 			return E('div', {}, [
-				E('style', {}, [ '#cbi-failover-provider tbody { counter-reset: place } #cbi-failover-provider tr[data-sid] { counter-increment: place } .failover-place::before { content: counter(place) }' ]),
+				E('style', {}, [ '#cbi-failover-provider tbody { counter-reset: place } #cbi-failover-provider tr[data-sid] { counter-increment: place } td .failover-priority::before { content: counter(place) }' ]),
 				E('h2', { 'name': 'content' }, [ _('Failover') ]),
 				this.notes,
 				this.offer,
@@ -415,7 +375,7 @@ return view.extend({
 			modaltitle: sid => (type == 'provider' ? _('Provider %s') : _('Test %s')).format(sid),
 
 			renderSectionAdd(...args) {
-				const node = form.GridSection.prototype.renderSectionAdd.apply(this, args);
+				const node = Grid.renderSectionAdd.apply(this, args);
 				const name = node.querySelector('.cbi-section-create-name');
 
 				name.setAttribute('aria-label', _('Name'));
@@ -429,44 +389,43 @@ return view.extend({
 
 				dom.content(page.notes, taken && notice('error', _('There is a section of this name already:'), [ name ]));
 
-				return taken ? page.notes.firstChild.focus() : form.GridSection.prototype.handleAdd.call(this, ev, name);
+				return taken ? page.notes.firstChild.focus() : Grid.handleAdd.call(this, ev, name);
 			},
 
 			renderRowActions(sid) {
-				const cell = form.GridSection.prototype.renderRowActions.call(this, sid);
+				const cell = Grid.renderRowActions.call(this, sid);
 
 				for (const button of cell.querySelectorAll('button'))
 					button.setAttribute('aria-label', `${sid}: ${button.title}`);
 
-				cell.querySelector('.drag-handle')?.addEventListener('keydown', ev => page.moveRow(ev));
+				cell.querySelector('.drag-handle')?.addEventListener('keydown', ev => page.moveRow(ev, (rows, row) => {
+					const before = { ArrowUp: row.previousElementSibling, ArrowDown: row.nextElementSibling?.nextElementSibling }[ev.key];
+
+					if (before !== undefined && (before || ev.key == 'ArrowDown')) {
+						ev.preventDefault();
+						rows.insertBefore(row, before);
+						ev.currentTarget.focus();
+					}
+				}));
 
 				return cell;
 			},
 
-			handleDrop(ev) {
-				form.GridSection.prototype.handleDrop.call(this, ev);
-				page.keepOrder(ev.currentTarget.parentNode);
-			},
+			handleDrop(ev) { page.moveRow(ev, () => Grid.handleDrop.call(this, ev)); },
+			handleTouchEnd(ev) { page.moveRow(ev, () => Grid.handleTouchEnd.call(this, ev)); },
 
-			handleTouchEnd(ev) {
-				const rows = ev.currentTarget.closest('tbody');
-
-				form.GridSection.prototype.handleTouchEnd.call(this, ev);
-				page.keepOrder(rows);
-			},
-
-			addModalOptions(section, sid) {
-				section.map.save = (...args) => page.saveModal(section, sid, args);
+			addModalOptions(section) {
+				section.map.save = (...args) => page.saveModal(section, args);
 			}
 		});
 	},
 
 	/* Stages a modal's section, unless that would bring in a new problem. */
-	saveModal(section, sid, args) {
+	saveModal(section, args) {
 		const same = line => line.replace(/ \(line \d+\)/, '');
 		const map = section.map;
 
-		return consult([ [ section, sid ] ]).then(verdict => {
+		return consult(section).then(verdict => {
 			const fresh = (verdict?.problems ?? []).filter(line => !known.map(same).includes(same(line)));
 
 			map.root.querySelector('.alert-message')?.remove();
@@ -481,48 +440,38 @@ return view.extend({
 		});
 	},
 
-	moveRow(ev) {
+	/* Stages a new order at once: uci.save() forgets it where options are deleted in the same breath. */
+	moveRow(ev, move) {
 		const row = ev.currentTarget.closest('tr');
-		const other = { ArrowUp: row.previousElementSibling, ArrowDown: row.nextElementSibling }[ev.key];
+		const rows = row.parentNode;
+		const order = () => [ ...rows.querySelectorAll('[data-sid]') ].map(it => it.dataset.sid);
+		const before = order();
 
-		if (!other)
-			return;
+		move(rows, row);
 
-		ev.preventDefault();
-		row.parentNode.insertBefore(row, ev.key == 'ArrowUp' ? other : other.nextElementSibling);
-		ev.currentTarget.focus();
-		this.keepOrder(row.parentNode);
-	},
+		if (String(order()) != String(before))
+			this.order = this.order.then(() => {
+				const ids = order();
 
-	/* Stages the order of the rows at once: uci.save() forgets it where options are deleted in the same breath. */
-	keepOrder(rows) {
-		this.order = this.order.then(() => {
-			const ids = [ ...rows.querySelectorAll('[data-sid]') ].map(row => row.dataset.sid);
+				ids.slice(1).forEach((sid, i) => uci.move(CONFIG, sid, ids[i], true));
 
-			ids.slice(1).forEach((sid, before) => uci.move(CONFIG, sid, ids[before], true));
-
-			return uci.save();
-		});
+				return uci.save();
+			});
 	},
 
 	/* Shows what the daemon says of the configuration. */
 	show(verdict) {
-		dom.content(this.notes, null);
+		const { problems, warnings } = verdict ?? {};
 
-		if (!verdict)
-			dom.append(this.notes, notice('warning', _('failoverd does not answer.'),
-				[ _('Changes can be saved, but nothing checks them before.'), schema ? '' : _('Only the main options are shown.') ].filter(line => line)));
-		else if (verdict.problems.length)
-			dom.append(this.notes, notice('error', _('failoverd does not accept this configuration:'), verdict.problems));
-		else if (verdict.warnings.length)
-			dom.append(this.notes, notice('warning', _('failoverd accepts this configuration, but:'), verdict.warnings));
+		dom.content(this.notes, !verdict
+			? notice('warning', _('failoverd does not answer.'), [ _('Changes can be saved, but nothing checks them before.'), schema ? '' : _('Only the main options are shown.') ])
+			: problems.length ? notice('error', _('failoverd does not accept this configuration:'), problems)
+			: warnings.length ? notice('warning', _('failoverd accepts this configuration, but:'), warnings) : null);
 	},
 
 	/* Looks at the configuration as it is: problems, and whether there is a provider at all. */
 	review() {
-		const first = uci.sections(CONFIG, 'provider').length == 0;
-
-		return Promise.all([ consult([]), first ? L.resolveDefault(callDraft(), null) : null ]).then(([ verdict, draft ]) => {
+		return Promise.all([ consult(), names('provider').length ? null : L.resolveDefault(callDraft(), null) ]).then(([ verdict, draft ]) => {
 			known = verdict?.problems ?? [];
 			this.show(verdict);
 			dom.content(this.offer, draft && this.renderDraft(draft));
@@ -530,21 +479,16 @@ return view.extend({
 	},
 
 	renderDraft(draft) {
-		const cell = (title, node) => E('td', { 'class': 'td', 'data-title': title }, [ node ]);
-		const lines = draft.sections.filter(section => section.type == 'provider');
+		const found = draft.sections.filter(section => section.type == 'provider');
+		const line = ({ name, options }) => E('p', {}, [
+			E('strong', {}, [ name ]), `: ${TITLES.interface} ${options.interface ?? options.device}`, options.metered == '1' ? `, ${TITLES.metered}` : ''
+		]);
 
 		return E('div', { 'class': 'cbi-section' }, [
-			E('h3', {}, [ lines.length ? _('These lines to the internet were found') : _('No line to the internet was found') ]),
-			lines.length ? E('table', { 'class': 'table' }, [
-				E('tr', { 'class': 'tr table-titles' }, [ _('Name'), TITLES.interface, TITLES.metered ].map(title => E('th', { 'class': 'th' }, [ title ]))),
-				...lines.map(({ name, options }) => E('tr', { 'class': 'tr' }, [
-					cell(_('Name'), name),
-					cell(TITLES.interface, options.interface ?? options.device),
-					cell(TITLES.metered, options.metered == '1' ? _('Yes') : _('No'))
-				]))
-			]) : '',
+			E('h3', {}, [ found.length ? _('These lines to the internet were found') : _('No line to the internet was found') ]),
+			...found.map(line),
 			E('div', { 'class': 'cbi-section-descr' }, [ ...draft.decisions, ...draft.left_out ].map(reason => E('div', {}, [ reason ]))),
-			lines.length ? E('button', {
+			found.length ? E('button', {
 				'class': 'btn cbi-button cbi-button-apply important',
 				'click': ui.createHandlerFn(this, 'acceptDraft', draft),
 				'disabled': this.map.readonly || null
@@ -561,7 +505,7 @@ return view.extend({
 			for (const name in section.options)
 				uci.set(CONFIG, section.name, name, section.options[name]);
 
-		return this.submit().then(saved => {
+		return this.handleSave().then(saved => {
 			if (saved)
 				return ui.changes.apply(true);
 
@@ -569,9 +513,9 @@ return view.extend({
 		});
 	},
 
-	/* Saves, unless the daemon refuses; true: saved. */
-	submit() {
-		return this.order.then(() => consult([ [ this.settings, 'settings' ] ])).then(verdict => {
+	/* Unless the daemon refuses; true: saved. */
+	handleSave() {
+		return this.order.then(() => consult(this.settings)).then(verdict => {
 			if (verdict?.problems.length) {
 				this.show(verdict);
 				this.notes.firstChild.focus();
@@ -583,11 +527,7 @@ return view.extend({
 		});
 	},
 
-	handleSave() {
-		return this.submit();
-	},
-
 	handleSaveApply(ev, mode) {
-		return this.submit().then(saved => saved && ui.changes.apply(mode == '0'));
+		return this.handleSave().then(saved => saved && ui.changes.apply(mode == '0'));
 	}
 });

@@ -1,5 +1,6 @@
 'use strict';
 'require baseclass';
+'require dom';
 'require form';
 'require inputs';
 'require network';
@@ -15,7 +16,9 @@ const NetworkSelect = form.ListValue.extend({
 	},
 
 	renderIfaceBadge(net) {
-		return E('span', { 'class': 'ifacebadge' }, [ `${net.getName()}: `, net.getDevices().map(device => device.getName()).join(' ') || E('em', {}, [ _('(no interfaces attached)') ]) ]);
+		const badge = E('span', { 'class': 'ifacebadge' }, `${net.getName()}: `);
+		dom.append(badge, [ net.getDevices().map(device => device.getName()).join(' ') || E('em', {}, [ _('(no interfaces attached)') ]) ]);
+		return badge;
 	},
 
 	// An interface that is not there is not shown, nor kept.
