@@ -11,7 +11,7 @@ use crate::browser::Browser;
 use crate::world::World;
 
 /// axe-core, fetched by tests/run.
-const AXE: &str = "target/axe/node_modules/axe-core/axe.min.js";
+const AXE: &str = "target/axe/axe_playwright_python/axe.min.js";
 
 /// A page in a browser, with all that is behind it.
 pub(crate) struct Page {
