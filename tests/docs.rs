@@ -1,7 +1,8 @@
 //! What the pages tell a person to write and to type, and what they say the program answers, is what the program knows.
 //!
 //! In README.md and docs: every indented block that is a configuration of failoverd is one without problems; commands, options, paths and
-//! names of packages exist; in troubleshooting.md what stands in double quotes, and in its table of reasons, is what the program says.
+//! names of packages exist; in troubleshooting.md what stands in double quotes, and in its tables, is what the program and LuCI's pages say,
+//! and so are the sentences of `why` in README.md.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
@@ -180,7 +181,12 @@ fn the_packages_are_called_so() {
     let release = makefile.lines().find_map(|line| line.strip_prefix("PKG_RELEASE:=")).unwrap();
     let version = format!("{}-r{release}", env!("CARGO_PKG_VERSION"));
     let readme = read("README.md");
-    for name in [format!("failoverd_{version}_mipsel_24kc.ipk"), format!("failoverd-{version}.apk")] {
+    for name in [
+        format!("failoverd_{version}_mipsel_24kc.ipk"),
+        format!("failoverd-{version}.apk"),
+        format!("luci-app-failover_{version}_all.ipk"),
+        format!("luci-i18n-failover-de_{version}_all.ipk"),
+    ] {
         assert!(readme.contains(&name), "README.md does not have {name}");
     }
 }
@@ -212,6 +218,46 @@ fn what_is_quoted_is_said() {
 }
 
 #[test]
+fn what_why_is_shown_to_say_it_says() {
+    let mut text = String::new();
+    sources(root().join("src"), &mut text);
+    let patterns: Vec<&str> =
+        text.split("say!(").filter_map(|it| it.trim_start().strip_prefix('"')?.split('"').next()).collect();
+    let is_of = |sentence: &str, pattern: &str| {
+        // What stands between the places comes one after the other.
+        let mut fixed = pattern.split('{').enumerate().map(|(at, it)| if at > 0 { &it[2..] } else { it });
+        let first = fixed.next().and_then(|it| sentence.strip_prefix(it));
+        let rest = fixed.try_fold(first, |rest, it| rest.map(|rest| rest.split_once(it).map(|(_, after)| after)));
+        rest.flatten().is_some_and(str::is_empty)
+    };
+    let page = read("README.md");
+    let (_, shown) = page.split_once("    $ failoverd why lte\n").unwrap();
+    let shown: Vec<&str> = shown.split("\n\n").take(2).flat_map(|it| it.split_whitespace().chain(["\n"])).collect();
+    let shown = shown.join(" ").replace(". ", ".\n");
+    let sentences: Vec<&str> = shown.lines().map(str::trim).filter(|it| !it.is_empty()).collect();
+    assert_eq!(sentences.len(), 4, "{sentences:#?}");
+    for sentence in sentences {
+        assert!(patterns.iter().any(|pattern| is_of(sentence, pattern)), "nothing says: {sentence}");
+    }
+}
+
+/// The first column of a table of troubleshooting.md.
+fn rows(title: &str) -> Vec<String> {
+    let page = read("docs/troubleshooting.md");
+    let (_, table) = page.split_once(&format!("| {title} |")).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.split('|').nth(1).unwrap().trim().to_owned()).collect()
+}
+
+#[test]
+fn every_excuse_of_the_pages_has_a_row() {
+    let script = read("openwrt/luci-app-failover/htdocs/luci-static/resources/tools/failover.js");
+    let (_, excuses) = script.split_once("excuse(error)").unwrap();
+    let said: Vec<&str> = excuses.split("_('").skip(1).filter_map(|it| it.split("')").next()).collect();
+    assert_eq!(rows("the page says"), said);
+}
+
+#[test]
 fn every_reason_to_be_unresolved_has_a_row() {
     let name = || "NAME".to_owned();
     let device = || "DEVICE".to_owned();
@@ -230,12 +276,9 @@ fn every_reason_to_be_unresolved_has_a_row() {
         Reason::Blocked { target: [192, 0, 2, 1].into(), cause: String::new() },
         Reason::NotReadYet,
     ];
-    let page = read("docs/troubleshooting.md");
-    let (_, table) = page.split_once("| the reason says |").unwrap();
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let rows: Vec<String> = rows
-        .map(|row| row.split('|').nth(1).unwrap().trim().replace("ADDRESS", "192.0.2.1").replace("TARGET", "192.0.2.1"))
-        .collect();
+    let rows = rows("the reason says").into_iter();
+    let rows: Vec<String> =
+        rows.map(|row| row.replace("ADDRESS", "192.0.2.1").replace("TARGET", "192.0.2.1")).collect();
     let said: Vec<String> = reasons.iter().map(Reason::to_string).collect();
     for sentence in &said {
         assert!(rows.iter().any(|row| sentence.starts_with(row.as_str())), "no row for: {sentence}");
