@@ -125,7 +125,8 @@ fn without_takeover_what_goes_before_ours_is_named() {
     let daemon = world.start();
     world.wait_status("it to be named", |status| overridden_by(status).contains("dev wan1 metric 0"));
     assert_all_kept(&world, &before, "not moved");
-    assert_eq!(world.slots(), [(2, 1), (3, 0)], "where traffic is, the slots begin");
+    // Where traffic is, the slots begin.
+    world.wait_slots(&[(2, 1), (3, 0)]);
     world.stop(&daemon);
     world.assert_as_before(&before, "stopped");
 }

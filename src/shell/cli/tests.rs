@@ -71,7 +71,7 @@ async fn typed(place: &Place, line: &str, reliable: bool) -> Outcome {
     let command = args::parse(words.chain(["-s".into(), place.socket().into()])).unwrap();
     let mut bus = Bus::new(&place.socket());
     let registered = async { while !matches!(bus.next().await, BusEvent::Connected) {} };
-    tokio::time::timeout(Duration::from_secs(5), registered).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), registered).await.unwrap();
     tokio::select! {
         outcome = ask(&command, SCREEN) => outcome,
         () = daemon(&mut bus, reliable) => unreachable!(),

@@ -16,9 +16,11 @@ fn life(home: &Home, daemon: &Process, number: u8, port: &str) {
     let the_other = interface(&home.world, other);
     let first = interface(&home.world, number);
     let settled = |what: &str, shape: &Value| {
+        println!("{what}");
         home.wait_leads(number, shape);
         home.world.wait_state(number, "online");
-        assert!(home.leads(other, &the_other), "{what}: the other line's routes are as they were");
+        // As they were, or moved to another slot by a switch that is on its way.
+        home.wait_leads(other, &the_other);
     };
     settled("as it began", &first);
     let mut shape = first.clone();

@@ -28,7 +28,7 @@ fn a_restart_is_never_without_a_default_route_whatever_becomes_of_ubus() {
                 // With a ubus that hangs: by what the run before knew.
                 let daemon = home.world.start();
                 home.world.wait_slots(&[(2, 0), (3, 1)]);
-                assert!(home.leads(0, &interface(&home.world, 0)), "hung {hung}, killed {killed}");
+                home.wait_leads(0, &interface(&home.world, 0));
                 home.world.broker.hang(false);
                 home.world.wait_status("the object", |status| status["active"] == "wan0");
                 home.world.stop(&daemon);

@@ -120,7 +120,7 @@ fn a_lower_device_without_carrier_takes_it_from_the_upper_one() {
     // The upper device learns of its carrier with a delay of up to a second, and would of its loss.
     let start = Instant::now();
     while carriers() != [true, true] {
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", carriers());
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", carriers());
         std::thread::sleep(Duration::from_millis(10));
     }
     there.run(|| ip("link set far down"));
@@ -187,7 +187,9 @@ fn a_list_that_changes_while_it_is_read_is_read_again() {
                 });
             });
             let (mut whole, mut given_up, mut holes) = (0, 0, 0);
-            while whole + given_up < 300 {
+            // On a busy machine many are interrupted.
+            let start = Instant::now();
+            while whole < 200 && start.elapsed() < Duration::from_secs(60) {
                 match kernel.addresses().await {
                     Ok(addresses) => {
                         whole += 1;

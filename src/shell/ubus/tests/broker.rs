@@ -60,7 +60,7 @@ async fn a_hanging_broker_is_left_and_never_waited_for() {
     for _ in 0..20_000 {
         bus.notify(&switch());
     }
-    assert!(began.elapsed() < Duration::from_secs(4), "queued or dropped, but not waited for: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "queued or dropped, but not waited for: {:?}", began.elapsed());
     assert!(bus.lost > 10_000, "the queue is bounded: {} lost", bus.lost);
     let BusEvent::Disconnected(reason) = bus.next().await else { panic!("the silence is noticed") };
     assert!(reason.contains("ping"), "{reason}");
@@ -106,7 +106,7 @@ async fn a_refused_registration_is_tried_again() {
     let listener = UnixListener::bind(place.socket()).unwrap();
     let thread = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let mut peer = Peer { stream, reader: FrameReader::default() };
         peer.stream.write_all(&[0, 0, 0, 0, 0, 0, 9, 9, 0, 0, 0, 4]).unwrap();
         for attempt in 0..3 {

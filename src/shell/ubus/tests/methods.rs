@@ -89,7 +89,7 @@ async fn a_call_that_the_event_loop_forgets_is_answered_for_it() {
         }
     };
     let answer = tokio::select! {
-        answer = call(&socket, OBJECT, "status", &arguments, Duration::from_secs(2)) => answer,
+        answer = call(&socket, OBJECT, "status", &arguments, Duration::from_secs(10)) => answer,
         () = forgetful => unreachable!(),
     };
     assert!(matches!(answer, Err(CallError::Status(UbusStatus::Timeout))), "{answer:?}");
@@ -114,7 +114,7 @@ async fn a_flood_of_calls_is_bounded() {
         })
     };
     let mut open = Vec::new();
-    let mut patience = Duration::from_secs(5);
+    let mut patience = Duration::from_secs(30);
     while let Ok(event) = tokio::time::timeout(patience, bus.next()).await {
         if let BusEvent::Request(request) = event {
             open.push(request);
@@ -152,7 +152,7 @@ async fn being_dropped_while_waiting_loses_nothing() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let mut answers = 0;
         while answers < 50 {
-            answers += usize::from(call(&socket, OBJECT, "status", &Map::new(), Duration::from_secs(2)).await.is_ok());
+            answers += usize::from(call(&socket, OBJECT, "status", &Map::new(), Duration::from_secs(10)).await.is_ok());
         }
     });
     while !caller.is_finished() {

@@ -32,7 +32,7 @@ struct Peer {
 impl Peer {
     fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let mut peer = Self { stream, reader: FrameReader::default() };
         assert_eq!(peer.receive().hdr.ty, MsgType::Hello);
         peer
@@ -57,7 +57,7 @@ impl Peer {
                 Ok(0) => return None,
                 // So it ends where something was left unread.
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                read => read.expect("a message within five seconds"),
+                read => read.expect("a message in time"),
             };
             self.reader.push(&chunk[..count]);
         }
@@ -145,29 +145,41 @@ async fn with_client<T: Send + 'static>(bus: &mut Bus, client: impl FnOnce() -> 
 }
 
 async fn connected(bus: &mut Bus) {
-    let within = tokio::time::timeout(Duration::from_secs(5), async {
+    let within = tokio::time::timeout(Duration::from_secs(30), async {
         while !matches!(bus.next().await, BusEvent::Connected) {}
     });
-    within.await.expect("registered within five seconds");
+    within.await.expect("registered in time");
 }
 
 async fn ask(bus: &mut Bus, place: &Place, method: &str, arguments: Value) -> Result<Value, CallError> {
     let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
     let socket = place.socket();
     tokio::select! {
-        answer = call(&socket, OBJECT, method, &arguments, Duration::from_secs(2)) => answer,
+        answer = call(&socket, OBJECT, method, &arguments, Duration::from_secs(10)) => answer,
         () = serve(bus) => unreachable!(),
     }
 }
 
 /// Drives the connection until the condition holds; what it told meanwhile.
 async fn drive_until(bus: &mut Bus, what: &str, mut condition: impl FnMut() -> bool) -> Vec<BusEvent> {
-    let until = Instant::now() + Duration::from_secs(5);
+    let until = Instant::now() + Duration::from_secs(30);
     let mut told = Vec::new();
     while !condition() {
-        assert!(Instant::now() < until, "{what} within five seconds");
+        assert!(Instant::now() < until, "{what} in time");
         told.extend(tokio::time::timeout(Duration::from_millis(5), bus.next()).await);
     }
+    told
+}
+
+/// Drives the connection until it tells what is waited for; that and what it told before.
+async fn drive_to(bus: &mut Bus, what: &str, mut is_last: impl FnMut(&BusEvent) -> bool) -> Vec<BusEvent> {
+    let mut told = Vec::new();
+    let seen = async {
+        while !told.last().is_some_and(&mut is_last) {
+            told.push(bus.next().await);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), seen).await.unwrap_or_else(|_| panic!("{what} in time"));
     told
 }
 

@@ -24,8 +24,8 @@ async fn read_until_it_is(bus: &mut Bus, wanted: &[Interface], what: &str) {
             }
         }
     };
-    let within = tokio::time::timeout(Duration::from_secs(5), seen).await;
-    within.unwrap_or_else(|_| panic!("{what}: not read within five seconds: {wanted:?}"));
+    let within = tokio::time::timeout(Duration::from_secs(30), seen).await;
+    within.unwrap_or_else(|_| panic!("{what}: not read in time: {wanted:?}"));
 }
 
 /// Tells `step` as often as `times` says.
