@@ -1,8 +1,6 @@
 //! The harness itself: that a view of the plainest kind comes up, live and without a complaint, that the browser notices what it is to
 //! notice, and that nothing stays behind.
 
-use std::time::Duration;
-
 use lab::{LabConfig, wait_for};
 use serde_json::json;
 
@@ -184,6 +182,6 @@ fn no_browser_stays_behind() {
     let again = Browser::start(&directory);
     assert!(running() > 0);
     drop(again);
-    wait_for(Duration::from_secs(5), "the end of a browser", || running() == 0).unwrap();
+    wait_for(SOON, "the end of a browser", || running() == 0).unwrap();
     std::fs::remove_dir_all(&directory).unwrap();
 }

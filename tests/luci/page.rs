@@ -27,6 +27,11 @@ impl Page {
         Page::with(World::new(config), &[])
     }
 
+    /// The same, with the machine for itself: for what is measured.
+    pub(crate) fn alone(config: LabConfig) -> Page {
+        Page::with(World::alone(config), &[])
+    }
+
     /// The same with packages (directories like LuCI's) beside the app.
     pub(crate) fn with(world: World, packages: &[PathBuf]) -> Page {
         let bridge = Bridge::start(world.broker.path(), world.lab.dir(), packages);

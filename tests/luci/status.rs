@@ -41,7 +41,7 @@ fn buttons_to_read(page: &Page) -> Value {
 
 #[test]
 fn a_silent_cut_is_told_with_its_reason() {
-    let page = Page::new(lab(3));
+    let page = Page::alone(lab(3));
     let daemon = page.start();
     page.open(User::Admin, STATUS);
     page.browser.wait_text(SENTENCE, "Online through wan0 for");
@@ -135,7 +135,7 @@ fn a_pin_in_the_settings_is_not_taken_for_one_by_hand() {
 
 #[test]
 fn without_an_answer_the_page_is_grey_and_revives_by_itself() {
-    let page = Page::new(lab(2));
+    let page = Page::alone(lab(2));
     let daemon = page.start();
     page.open(User::Admin, STATUS);
     page.browser.click(".failover-toggle");
@@ -230,7 +230,7 @@ fn who_may_only_read_has_nothing_to_press() {
 
 #[test]
 fn a_tab_that_nobody_sees_asks_nothing() {
-    let page = Page::new(lab(2));
+    let page = Page::alone(lab(2));
     let daemon = page.start();
     page.open(User::Admin, STATUS);
     page.browser.wait_text(SENTENCE, "Online through wan0");
@@ -251,7 +251,7 @@ fn a_tab_that_nobody_sees_asks_nothing() {
 
 #[test]
 fn a_poll_costs_little() {
-    let page = Page::new(lab(8));
+    let page = Page::alone(lab(8));
     let daemon = page.start();
     page.open(User::Admin, STATUS);
     page.browser.wait("a row of each", "document.querySelectorAll('.failover-provider').length == 8");
