@@ -72,6 +72,13 @@ fn a_silent_cut_is_told_with_its_reason() {
     page.browser.wait("the switch in the day", "document.querySelector('.failover-day .switch')");
     page.browser.wait("the trouble in the day", "document.querySelector('.failover-day [data-state=offline]')");
     page.browser.screenshot("status-cut");
+    // A standby's trouble moves nothing, and does not wait for the day's next minute either.
+    page.world.provider(2).silent(true);
+    page.call("failover", "check", &json!({ "provider": "wan2" }));
+    page.browser.wait(
+        "the standby's trouble in the day",
+        "document.querySelectorAll('.failover-day rect[data-state=offline]').length == 2",
+    );
     page.browser.assert_no_errors();
     page.world.stop(&daemon);
 }
