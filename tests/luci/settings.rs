@@ -33,6 +33,7 @@ const SETTINGS: &str = "#cbi-failover-settings";
 const NOTES: &str = "#view .alert-message";
 const ENTER: &str = "\u{e007}";
 const DELETE: &str = "\u{e017}";
+const ESCAPE: &str = "\u{e00c}";
 const UP: &str = "\u{e013}";
 
 /// A router with the page in front of it.
@@ -520,7 +521,7 @@ fn without_a_provider_the_page_offers_what_init_would_write() {
     router.browser().screenshot("settings-first-run");
     router.page.assert_accessible();
     router.browser().wait_text("#view", "the default route leads through it now");
-    router.browser().click("#view .cbi-button-apply.important:not(.cbi-page-actions *)");
+    router.browser().click("#view .cbi-button-action.important:not(.cbi-page-actions *)");
     let sections = |text: &str| -> Vec<_> {
         let with_names = |it: uci::UciOption| match it.value {
             uci::UciValue::List(items) => {
@@ -574,6 +575,27 @@ fn without_the_daemon_the_main_options_can_be_set() {
 }
 
 #[test]
+fn the_focus_comes_back_from_a_modal() {
+    let router = Router::new(&golden("full.before"));
+    router.open();
+    let back = || {
+        router.browser().wait(
+            "the focus on the button that opened the modal",
+            "document.activeElement.matches('tr[data-sid=lte] .cbi-button-edit')",
+        );
+    };
+    router.edit("lte");
+    let name = "document.querySelector('.modal').getAttribute('aria-label')";
+    router.browser().wait("the name of the dialog", &format!("{name} == 'Provider lte'"));
+    router.browser().press(ESCAPE);
+    back();
+    router.edit("lte");
+    router.save_modal();
+    back();
+    router.browser().assert_no_errors();
+}
+
+#[test]
 fn who_may_not_write_can_look() {
     let router = Router::new(&golden("full.before"));
     router.open_as(User::Reader);
@@ -584,6 +606,7 @@ fn who_may_not_write_can_look() {
         router.browser().value(&format!("{controls}.reduce((a, b) => a + b, 0)"))
     };
     assert_eq!(usable("#view .cbi-map"), 0, "nothing to change in the page");
+    assert!(!router.browser().text("#view").contains("Drag the rows"), "nor said to be possible");
     router.edit("fiber");
     assert_eq!(
         router.browser().value(&format!("document.querySelector('{MODAL} [data-name=weight] input').value")),

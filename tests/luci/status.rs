@@ -49,6 +49,8 @@ fn a_silent_cut_is_told_with_its_reason() {
         "all providers to be online",
         "document.querySelectorAll('.failover-provider [data-state=online]').length == 3",
     );
+    let mood = || page.browser.value("document.querySelector('.failover-hero').dataset.mood");
+    assert_eq!(mood(), "good");
     page.world.provider(0).silent(true);
     page.world.wait_route(1);
     let told = page.browser.wait_text(SENTENCE, "nline through wan1 for");
@@ -60,6 +62,7 @@ fn a_silent_cut_is_told_with_its_reason() {
         &format!("{}.querySelector('[data-state=offline]')?.textContent == 'Offline'", row("wan0")),
     );
     page.browser.wait("wan1's role", &format!("{}.innerText.includes('Active')", row("wan1")));
+    assert_eq!(mood(), "warn", "the internet works, but through one that stands in");
     // The reason stands below the row without a click, and in the list of switches.
     page.browser.wait_text(".failover-more", "wan0 has been offline for");
     page.browser.wait(
@@ -69,6 +72,13 @@ fn a_silent_cut_is_told_with_its_reason() {
     page.browser.wait("the switch in the day", "document.querySelector('.failover-day .switch')");
     page.browser.wait("the trouble in the day", "document.querySelector('.failover-day [data-state=offline]')");
     page.browser.screenshot("status-cut");
+    // A standby's trouble moves nothing, and does not wait for the day's next minute either.
+    page.world.provider(2).silent(true);
+    page.call("failover", "check", &json!({ "provider": "wan2" }));
+    page.browser.wait(
+        "the standby's trouble in the day",
+        "document.querySelectorAll('.failover-day rect[data-state=offline]').length == 2",
+    );
     page.browser.assert_no_errors();
     page.world.stop(&daemon);
 }
@@ -94,6 +104,7 @@ fn traffic_is_moved_by_hand() {
     page.browser.wait_text(SENTENCE, "Online through wan2 for");
     page.browser.wait_text(SENTENCE, "pinned");
     page.browser.wait("the role", &format!("{}.innerText.includes('Pinned')", row("wan2")));
+    page.browser.wait("the focus on what undoes it", "document.activeElement.textContent == 'Automatic'");
 
     let button = |label: &str| {
         let find = format!(
@@ -314,10 +325,14 @@ fn a_router_without_providers_is_shown_the_way() {
     page.world.configure("config failover 'settings'\n");
     let daemon = page.world.launch();
     page.open(User::Admin, STATUS);
-    page.browser.wait_text(SENTENCE, "No provider is configured");
+    page.browser.wait_text(".failover-welcome", "Welcome");
+    let said = page.browser.text("#view");
+    assert!(!said.contains("failoverd init"), "a command for those who never open a shell: {said}");
     let link = page.browser.value("document.querySelector('.failover-welcome a')?.getAttribute('href')");
     assert!(link.as_str().unwrap_or_default().ends_with("/admin/network/failover"), "{link}");
     page.assert_accessible();
+    page.open(User::Admin, "admin/status/overview");
+    page.browser.wait_text(".failover-sentence", "Set up providers");
     page.browser.assert_no_errors();
     page.world.stop(&daemon);
 }

@@ -117,9 +117,19 @@ return baseclass.extend({
 		if (!active || why.reason_code == 'no_uplink')
 			return why.reason_code == 'starting' ? 'none' : 'bad';
 		if (active.reliable)
-			return active.state == 'degraded' ? 'warn' : 'good';
+			return active.state == 'degraded' || this.stoodIn(status, active) ? 'warn' : 'good';
 
 		return why.reason_code == 'starting' ? 'none' : active.state == 'checking' ? 'warn' : 'bad';
+	},
+
+	/* It works, but only because one that is wanted more does not: nobody should have to read a sentence to notice. */
+	stoodIn({ providers, pin }, active) {
+		return !pin && providers.some(p => p.priority < active.priority && !p.reliable && ![ 'checking', 'disabled' ].includes(p.state));
+	},
+
+	/* What the daemon says of the configuration, without the place in a file that nobody here sees. */
+	plain(line) {
+		return line.replace(/^[^:]*:\d+: /, '').replace(/ \(line \d+\)/, '');
 	},
 
 	/* What stands instead of an answer. */

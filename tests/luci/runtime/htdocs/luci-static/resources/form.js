@@ -258,7 +258,7 @@ const GridSection = Section.extend({
 	renderMoreOptionsModal(sid) {
 		const map = new FormMap(this.config);
 		const section = map.section(NamedSection, sid, this.sectiontype);
-		Object.assign(map, { parent: this.map, section: map.section, readonly: this.map.readonly });
+		Object.assign(map, { parent: this.map, section: sid, readonly: this.map.readonly });
 		section.tabs = this.tabs?.slice();
 		for (const option of this.children) {
 			// In a grid alone.

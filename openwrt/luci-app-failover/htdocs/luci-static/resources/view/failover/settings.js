@@ -3,7 +3,7 @@
 'require firewall';
 'require form';
 'require network';
-'require rpc';
+'require tools.failover as failover';
 'require tools.widgets as widgets';
 'require uci';
 'require ui';
@@ -15,10 +15,6 @@
 const CONFIG = 'failover';
 const Grid = form.GridSection.prototype;
 const Interfaces = widgets.NetworkSelect.prototype;
-
-const callSchema = rpc.declare({ object: CONFIG, method: 'schema', reject: true });
-const callValidate = rpc.declare({ object: CONFIG, method: 'validate', params: [ 'config' ], reject: true });
-const callDraft = rpc.declare({ object: CONFIG, method: 'draft', reject: true });
 
 /* What nearly everybody looks at. The rest follows in the order of the daemon's table, on other tabs. */
 const MAIN = {
@@ -143,10 +139,8 @@ function text(form) {
 
 /* {problems, warnings} of the daemon, without the place in a file that nobody sees; null: it does not answer. */
 function consult(form) {
-	const plain = lines => lines.map(line => line.replace(/^[^:]*:\d+: /, ''));
-
-	return L.resolveDefault(callValidate(text(form)), null)
-		.then(answer => answer && { problems: plain(answer.problems), warnings: plain(answer.warnings) });
+	return L.resolveDefault(failover.validate(text(form)), null)
+		.then(answer => answer && { problems: answer.problems.map(failover.plain), warnings: answer.warnings.map(failover.plain) });
 }
 
 function notice(style, title, lines) {
@@ -182,7 +176,7 @@ const CARE = {
 
 		this.shown = { ...this.shown, [sid]: JSON.stringify(dom.callClassMethod(node, 'getValue')) };
 
-		if (node.matches('.cbi-dropdown'))
+		if (node.matches('.cbi-dropdown, .cbi-dynlist'))
 			node.setAttribute('role', 'group');
 
 		for (const input of [ node, ...node.querySelectorAll('input:not([type="hidden"]), select') ])
@@ -313,7 +307,7 @@ function addOptions(section, type) {
 return view.extend({
 	load() {
 		return Promise.all([
-			L.resolveDefault(callSchema(), null),
+			L.resolveDefault(failover.schema(), null),
 			L.resolveDefault(firewall.getZones(), []),
 			uci.load(CONFIG)
 		]);
@@ -323,6 +317,7 @@ return view.extend({
 		schema = answer;
 		zones = Object.fromEntries(found.flatMap(zone => zone.getNetworks().map(name => [ name, zone.getName() ])));
 
+		this.may = L.hasViewPermission();
 		this.order = Promise.resolve();
 		this.notes = E('div');
 		this.offer = E('div');
@@ -331,8 +326,8 @@ return view.extend({
 		this.map.save = (...args) => form.Map.prototype.save.apply(this.map, args).then(() => this.review());
 
 		const providers = this.addGrid('provider', _('Providers'),
-			_('The first reliable provider is used. Drag the rows into order, or move them by the arrow keys on ☰; a priority that is set goes before the place.'));
-		providers.sortable = L.hasViewPermission();
+			[ _('The first reliable provider is used.'), this.may && _('Drag the rows into order, or move them by the arrow keys on ☰; a priority that is set goes before the place.') ].filter(said => said).join(' '));
+		providers.sortable = this.may;
 		providers.handleSort = null;
 
 		const tests = this.addGrid('test', _('Tests'), _('How to find out whether the internet can be reached through a provider.'));
@@ -351,7 +346,6 @@ return view.extend({
 			this.review();
 
 			return E('div', {}, [
-				E('style', {}, [ '#cbi-failover-provider tbody { counter-reset: place } #cbi-failover-provider tr[data-sid] { counter-increment: place } td .failover-priority::before { content: counter(place) }' ]),
 				E('h2', { 'name': 'content' }, [ _('Failover') ]),
 				this.notes,
 				this.offer,
@@ -414,6 +408,22 @@ return view.extend({
 			handleDrop(ev) { page.moveRow(ev, () => Grid.handleDrop.call(this, ev)); },
 			handleTouchEnd(ev) { page.moveRow(ev, () => Grid.handleTouchEnd.call(this, ev)); },
 
+			/* LuCI's dialog has a title, but no name. */
+			renderMoreOptionsModal(sid, ...args) {
+				return Grid.renderMoreOptionsModal.call(this, sid, ...args)
+					.then(() => document.querySelector('.modal').setAttribute('aria-label', this.modaltitle(sid)));
+			},
+
+			/* LuCI leaves the focus nowhere: back to the row that the modal was about, or to the name of the next one. */
+			handleModalCancel(map, ...args) {
+				return Promise.resolve(Grid.handleModalCancel.call(this, map, ...args)).then(() => {
+					const node = document.querySelector(`#cbi-${CONFIG}-${type}`);
+
+					document.querySelector('.modal').removeAttribute('aria-label');
+					(node.querySelector(`tr[data-sid="${map.section}"] .cbi-button-edit`) ?? node.querySelector('.cbi-section-create-name'))?.focus();
+				});
+			},
+
 			addModalOptions(section) {
 				section.map.save = (...args) => page.saveModal(section, args);
 			}
@@ -422,11 +432,10 @@ return view.extend({
 
 	/* Stages a modal's section, unless that would bring in a new problem. */
 	saveModal(section, args) {
-		const same = line => line.replace(/ \(line \d+\)/, '');
 		const map = section.map;
 
 		return consult(section).then(verdict => {
-			const fresh = (verdict?.problems ?? []).filter(line => !known.map(same).includes(same(line)));
+			const fresh = (verdict?.problems ?? []).filter(line => !known.includes(line));
 
 			map.root.querySelector('.alert-message')?.remove();
 
@@ -471,7 +480,7 @@ return view.extend({
 
 	/* Looks at the configuration as it is: problems, and whether there is a provider at all. */
 	review() {
-		return Promise.all([ consult(), names('provider').length ? null : L.resolveDefault(callDraft(), null) ]).then(([ verdict, draft ]) => {
+		return Promise.all([ consult(), names('provider').length ? null : L.resolveDefault(failover.draft(), null) ]).then(([ verdict, draft ]) => {
 			known = verdict?.problems ?? [];
 			this.show(verdict);
 			dom.content(this.offer, draft && this.renderDraft(draft));
@@ -488,11 +497,11 @@ return view.extend({
 			E('h3', {}, [ found.length ? _('These lines to the internet were found') : _('No line to the internet was found') ]),
 			...found.map(line),
 			E('div', { 'class': 'cbi-section-descr' }, [ ...draft.decisions, ...draft.left_out ].map(reason => E('div', {}, [ reason ]))),
-			found.length ? E('button', {
-				'class': 'btn cbi-button cbi-button-apply important',
+			found.length ? E('p', {}, [ E('button', {
+				'class': 'btn cbi-button cbi-button-action important',
 				'click': ui.createHandlerFn(this, 'acceptDraft', draft),
 				'disabled': this.map.readonly || null
-			}, [ _('Use these providers') ]) : ''
+			}, [ _('Use these providers') ]) ]) : ''
 		]);
 	},
 

@@ -99,7 +99,10 @@ return view.extend({
 		}
 
 		return Promise.all(calls).then(([ status, why, ...lines ]) => {
-			Object.assign(this, { status, why, asked: performance.now(), error: null });
+			const states = status.providers.map(provider => provider.name + provider.state).join();
+			/* What the rows tell now, the day is to show as well. */
+			series.moved ||= this.states != states;
+			Object.assign(this, { status, why, states, asked: performance.now(), error: null });
 			series.take(lines);
 		}, error => this.lose(error)).finally(() => window.clearTimeout(impatient));
 	},
@@ -127,7 +130,8 @@ return view.extend({
 			[ 'overridden_by', 'notice', _('Routes of other programs go before those of failoverd') ]
 		].map(([ field, style, title ]) => {
 			const entries = el('ul');
-			return { field, entries, node: el('div.alert-message.' + style, el('p', el('strong', title)), entries) };
+			const where = style == 'notice' ? [] : [ el('p', link(_('Settings'), 'failover')) ];
+			return { field, entries, node: el('div.alert-message.' + style, el('p', el('strong', title)), entries, ...where) };
 		});
 
 		this.welcome = el('div.failover-welcome',
@@ -154,7 +158,7 @@ return view.extend({
 				this.dayTitle,
 				el('div.failover-timeline', this.names, this.day),
 				el('p.failover-legend',
-					...[ 'online', 'degraded', 'offline', 'no_carrier', 'checking' ].map(state => failover.badge(state)),
+					...[ 'online', 'degraded', 'offline', 'no_carrier', 'unresolved', 'checking' ].map(state => failover.badge(state)),
 					E('span', { 'class': 'failover-badge', 'data-state': 'traffic' }, [ _('Carried the traffic') ])),
 				el('details', el('summary', _('In words')), this.words)),
 			el('div.cbi-section', el('h3', _('Switches')), this.noSwitch, this.history.node, this.allSwitches));
@@ -174,9 +178,9 @@ return view.extend({
 			}).then(() => this.refresh()).finally(() => {
 				button.disabled = false;
 				button.classList.remove('spinning');
-				/* Disabled, it has lost the focus; unless that has gone elsewhere, it gets it back. */
+				/* Disabled, it has lost the focus; unless that has gone elsewhere, it gets it back, or what is there in its place. */
 				if (document.activeElement === document.body)
-					button.focus();
+					[ button, this.automatic, this.checkAll ].find(node => !node.hidden)?.focus();
 			});
 		} }, [ label ]);
 	},
@@ -187,14 +191,16 @@ return view.extend({
 			const button = (text, style, answer) => E('button', { 'class': 'btn cbi-button ' + style, 'type': 'button', 'click': ev => {
 				ev.currentTarget.blur();
 				ui.hideModal();
+				dialog.removeAttribute('aria-label');
 				answer();
 			} }, [ text ]);
 			const yes = button(label, 'cbi-button-action important', () => action().then(resolve, reject));
 
-			ui.showModal([ title ], [
+			const dialog = ui.showModal([ title ], [
 				...sentences.filter(said => said).map(said => el('p', said)),
 				el('div.right', button(_('Cancel'), '', resolve), ' ', yes)
-			])?.setAttribute('aria-label', title);
+			]);
+			dialog.setAttribute('aria-label', title);
 			yes.focus();
 		});
 	},
@@ -243,7 +249,7 @@ return view.extend({
 			_('Switches in the last hour: %d').format(why.switches),
 			_('failoverd %s').format(status.version)
 		].join(' · ') : '');
-		if (this.situation != situation)
+		if (this.situation != situation && providers.length)
 			setText(this.announcement, sentence);
 		this.situation = situation;
 
@@ -251,9 +257,11 @@ return view.extend({
 		show(this.checkAll, this.may && status.enabled && providers.length > 0);
 		show(this.pinned, status.pin_source == 'config');
 		for (const { field, entries, node } of this.alerts) {
-			list(entries, 'li', status[field] ?? []);
-			show(node, status[field]?.length > 0);
+			list(entries, 'li', (status[field] ?? []).map(failover.plain));
+			/* Without a provider there is one thing to be said, and the welcome says it. */
+			show(node, status[field]?.length > 0 && (providers.length > 0 || field == 'config_errors'));
 		}
+		show(this.hero, providers.length > 0);
 		show(this.welcome, !providers.length);
 		show(this.details, providers.length > 0);
 

@@ -22,14 +22,14 @@ return baseclass.extend({
 	},
 
 	render([ status, why ]) {
-		const link = name => E('a', { 'href': L.url('admin/status/failover') }, [ name ]);
+		const link = (label, page) => E('a', { 'href': L.url('admin', page ?? 'status', 'failover') }, [ label ]);
 
 		if (!status)
 			return E('div', { 'class': 'failover-hero', 'data-mood': 'none' }, [ E('p', {}, [ failover.excuse(why) ]) ]);
 
 		return E('div', { 'class': 'failover-hero', 'data-mood': failover.mood(status, why) }, [
 			E('div', {}, [
-				E('p', { 'class': 'failover-sentence' }, [ failover.say(why.sentence) ]),
+				E('p', { 'class': 'failover-sentence' }, [ status.providers.length ? failover.say(why.sentence) : link(_('Set up providers'), 'network') ]),
 				E('ul', { 'class': 'failover-badges' }, status.providers.map(provider => E('li', {}, [ link(provider.name), ' ', failover.badge(provider.state) ])))
 			])
 		]);
