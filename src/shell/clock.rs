@@ -63,7 +63,7 @@ mod tests {
         let wait = instant(start, start + Duration::from_secs(3)) - tokio::time::Instant::now();
         assert!(wait > Duration::from_millis(2900) && wait <= Duration::from_secs(3), "{wait:?}");
         let over = tokio::time::Instant::now() - instant(start, start.before(Duration::from_secs(1)));
-        assert!(over >= Duration::from_secs(1), "the past is not now: {over:?}");
+        assert!(over > Duration::from_millis(900), "the past is not now: {over:?}");
         assert!(instant(now(), Moment::default()) < tokio::time::Instant::now(), "nor is what was always due");
     }
 
