@@ -143,8 +143,11 @@ impl Core {
     fn first_due(&self, active: &Provider) -> Option<&Provider> {
         let mut better = self.reliable_but(active);
         better.retain(|it| it.settings.priority < active.settings.priority);
-        let first = better.iter().filter_map(|it| it.failback_at()).min()?;
-        better.into_iter().find(|it| it.failback_at().is_some_and(|at| at <= first + MOMENT))
+        let first = better.iter().copied().filter(|it| it.failback_at().is_some()).min_by_key(|it| it.failback_at())?;
+        // Its equals come too late then, the better ones do not.
+        let soon = first.failback_at()? + MOMENT;
+        let mut better = better.into_iter().filter(|it| it.settings.priority < first.settings.priority);
+        Some(better.find(|it| it.failback_at().is_some_and(|at| at <= soon)).unwrap_or(first))
     }
 
     /// The best reliable one but this one.
@@ -264,11 +267,15 @@ impl Core {
         let manual = self.settings.failback == Failback::Manual;
         let delay = provider.failback_delay();
         let due = provider.failback_at().filter(|_| reliable);
-        // Then it is that one that takes over: now, or at the latest a moment after this one could.
-        let latest = due.unwrap_or(now + delay) + MOMENT;
-        let goes_before =
-            |it: &&&Provider| it.id != active.id && (manual || it.failback_at().is_some_and(|at| at <= latest));
-        if let Some(&preferred) = before.iter().find(goes_before) {
+        // Then it is that one that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
+        let at = due.unwrap_or(now + delay);
+        let goes_first = |it: &&&Provider| match it.failback_at() {
+            _ if it.id == active.id => false,
+            _ if manual => before.iter().any(|known| known.id == it.id),
+            Some(other) if it.settings.priority == own => (other, position(it)) < (at, position(provider)),
+            other => it.settings.priority < own && other.is_some_and(|other| other <= at + MOMENT),
+        };
+        if let Some(&preferred) = self.reliable_but(provider).iter().find(goes_first) {
             let fail = if manual { before } else { vec![preferred] };
             return (reliable.then(|| behind(preferred)), Takeover::IfFail(names(fail)));
         }
