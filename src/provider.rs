@@ -156,6 +156,14 @@ impl Provider {
         self.reliability.trim(self.settings.check.history);
     }
 
+    /// Takes the place of one on the same line: what happened to that line stays known, and other targets are no reason to move
+    /// traffic, so that it is believed until they have spoken.
+    pub fn succeed(&mut self, before: &mut Self) {
+        self.presumed = before.is_reliable();
+        std::mem::swap(&mut self.series, &mut before.series);
+        std::mem::swap(&mut self.flaps, &mut before.flaps);
+    }
+
     /// The uplink, if it could carry traffic now.
     pub fn usable(&self) -> Option<&Uplink> {
         self.uplink.as_ref().ok().filter(|uplink| uplink.carrier)

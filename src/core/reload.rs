@@ -32,9 +32,7 @@ impl Core {
                     let same_line =
                         |it: &&mut Provider| it.settings.name == wanted.name && it.settings.source == wanted.source;
                     if let Some(it) = before.iter_mut().find(same_line) {
-                        // Other targets are no reason to move traffic: it is believed until they have spoken.
-                        provider.presumed = it.is_reliable();
-                        std::mem::swap(&mut provider.series, &mut it.series);
+                        provider.succeed(it);
                     }
                     provider
                 }

@@ -98,9 +98,11 @@ impl Core {
     fn absence(&self, missed: &Provider, now: Moment) -> Sentence {
         let name = &missed.settings.name;
         match (missed.failback_at(), self.settings.failback) {
+            // Without a verdict it is only taken for reliable.
+            (None, _) => trouble(missed),
             _ if !missed.is_reliable() => trouble(missed),
             (Some(at), Failback::Auto) => say!("{0} is online and takes over in {1}", name, time(at.since(now))),
-            _ => say!("{0} is online and takes over by hand", name),
+            (Some(_), Failback::Manual) => say!("{0} is online and takes over by hand", name),
         }
     }
 
@@ -125,7 +127,7 @@ impl Core {
         let name = &rival.settings.name;
         match rival.settings.priority.cmp(&priority) {
             Ordering::Less if self.settings.failback == Failback::Manual => Standing::StaysByHand(name),
-            Ordering::Less => Standing::StaysFor(name),
+            Ordering::Less => Standing::StaysFor(self.first_due(active).map_or(name, |it| &it.settings.name)),
             Ordering::Equal if self.ranking.why == Why::Stays => Standing::StaysEqual(name),
             _ => Standing::Best { priority },
         }
@@ -135,6 +137,17 @@ impl Core {
     fn reliable_but(&self, provider: &Provider) -> Vec<&Provider> {
         let others = self.by_rank().filter(|it| it.id != provider.id && self.takes_part(it) && it.is_reliable());
         others.collect()
+    }
+
+    /// Of those that are better than the active one, the one that takes over first: the best, unless it waits longer.
+    fn first_due(&self, active: &Provider) -> Option<&Provider> {
+        let mut better = self.reliable_but(active);
+        better.retain(|it| it.settings.priority < active.settings.priority);
+        let first = better.iter().copied().filter(|it| it.failback_at().is_some()).min_by_key(|it| it.failback_at())?;
+        // Its equals come too late then, the better ones do not.
+        let soon = first.failback_at()? + MOMENT;
+        let mut better = better.into_iter().filter(|it| it.settings.priority < first.settings.priority);
+        Some(better.find(|it| it.failback_at().is_some_and(|at| at <= soon)).unwrap_or(first))
     }
 
     /// The best reliable one but this one.
@@ -221,7 +234,9 @@ impl Core {
         let own = provider.settings.priority;
         let (usable, reliable) = (provider.usable().is_some(), provider.is_reliable());
         let pin = self.state.pin.as_ref().or(self.settings.pin.as_ref());
-        let Some(active) = self.active_provider() else { return (None, Takeover::Mended) };
+        let Some(active) = self.active_provider() else {
+            return (None, if usable { Takeover::Reliable } else { Takeover::Mended });
+        };
         let (other, priority) = (active.settings.name.as_str(), active.settings.priority);
         if self.ranking.why == Why::Pinned {
             let takeover = Takeover::InsteadOfPin { name, pinned: other };
@@ -249,20 +264,25 @@ impl Core {
         if own >= priority {
             return (reliable.then(|| behind(active)), Takeover::IfFail(names(before)));
         }
-        if self.settings.failback == Failback::Manual {
+        let manual = self.settings.failback == Failback::Manual;
+        let delay = provider.failback_delay();
+        let due = provider.failback_at().filter(|_| reliable);
+        // Then it is that one that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
+        let at = due.unwrap_or(now + delay);
+        let goes_first = |it: &&&Provider| match it.failback_at() {
+            _ if it.id == active.id => false,
+            _ if manual => before.iter().any(|known| known.id == it.id),
+            Some(other) if it.settings.priority == own => (other, position(it)) < (at, position(provider)),
+            other => it.settings.priority < own && other.is_some_and(|other| other <= at + MOMENT),
+        };
+        if let Some(&preferred) = self.reliable_but(provider).iter().find(goes_first) {
+            let fail = if manual { before } else { vec![preferred] };
+            return (reliable.then(|| behind(preferred)), Takeover::IfFail(names(fail)));
+        }
+        if manual {
             return (reliable.then_some(Standing::Manual), Takeover::ByHand { name, active: other });
         }
-        let delay = provider.failback_delay();
-        let Some(at) = provider.failback_at().filter(|_| reliable) else {
-            return (None, Takeover::ReliableFor(delay.as_secs()));
-        };
-        // Then it is that one that takes over, now or a moment after this one.
-        if let Some(&earlier) = before
-            .iter()
-            .find(|it| it.id != active.id && it.failback_at().is_some_and(|earlier| earlier <= at + MOMENT))
-        {
-            return (Some(behind(earlier)), Takeover::IfFail(names(vec![earlier])));
-        }
+        let Some(at) = due else { return (None, Takeover::ReliableFor(delay.as_secs())) };
         let since = provider.reliable_since.map_or(Duration::ZERO, |since| now.since(since));
         let waits = Standing::Waits { reliable: since.as_secs(), of: delay.as_secs() };
         (Some(waits), Takeover::In(at.since(now).as_secs()))

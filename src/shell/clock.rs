@@ -29,9 +29,11 @@ fn read(clock: libc::clockid_t) -> Option<Duration> {
     (outcome == 0).then(|| Duration::new(seconds, nanos))
 }
 
-/// The instant at which tokio is to wake us for `deadline`, seen from `now`.
+/// The instant at which tokio is to wake us for `deadline`, seen from `now`. What is over stays over: tokio rounds up to whole
+/// milliseconds, so that a timer for this very moment, made anew with every call that is answered, would never be due.
 pub(crate) fn instant(now: Moment, deadline: Moment) -> tokio::time::Instant {
-    tokio::time::Instant::now() + deadline.since(now)
+    let instant = tokio::time::Instant::now();
+    instant.checked_sub(now.since(deadline)).unwrap_or(instant) + deadline.since(now)
 }
 
 /// The moment at which the kernel received a packet, from its wall-clock stamp (time since 1970).
@@ -60,7 +62,9 @@ mod tests {
         let start = now();
         let wait = instant(start, start + Duration::from_secs(3)) - tokio::time::Instant::now();
         assert!(wait > Duration::from_millis(2900) && wait <= Duration::from_secs(3), "{wait:?}");
-        assert!(instant(start, start.before(Duration::from_secs(1))) <= tokio::time::Instant::now(), "the past is now");
+        let over = tokio::time::Instant::now() - instant(start, start.before(Duration::from_secs(1)));
+        assert!(over > Duration::from_millis(900), "the past is not now: {over:?}");
+        assert!(instant(now(), Moment::default()) < tokio::time::Instant::now(), "nor is what was always due");
     }
 
     #[test]

@@ -181,7 +181,11 @@ impl Daemon {
                 }
                 // Behind the deadlines: a flood of calls must not delay a probe.
                 event = self.bus.next() => match event {
-                    BusEvent::Request(request) => self.answer(request).await,
+                    BusEvent::Request(request) => {
+                        self.answer(request).await;
+                        // While further calls are there already, nothing else lets tokio look whether a deadline or an answer has come.
+                        tokio::task::yield_now().await;
+                    }
                     BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
                     BusEvent::HotplugUnheard { environment, cause } => {
                         log::debug!("procd runs no scripts for this: {cause}");

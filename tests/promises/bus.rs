@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use lab::{HotplugObject, LabConfig, wait_for, wait_for_some};
 use serde_json::Value;
+use ubus::BlobMsgTable;
 
-use crate::world::{BRISK, SECOND, SOON, World};
+use crate::events::Line;
+use crate::world::{BRISK, FAST, SECOND, SOON, World};
 
 #[test]
 fn a_ubusd_that_hangs_dies_and_returns_changes_nothing() {
@@ -231,4 +233,28 @@ fn disabled_means_nothing_in_the_kernel() {
     world.wait_slots(&[(2, 0), (3, 1)]);
     world.stop(&daemon);
     world.assert_as_before(&before, "stopped");
+}
+
+#[test]
+fn a_flood_of_calls_delays_no_probe() {
+    let world = World::alone(LabConfig::default());
+    world.configure(&world.lab.uci(&FAST));
+    let daemon = world.start();
+    let checks = || world.status()["providers"][0]["checks"].as_u64().unwrap();
+    let (before, begin) = (checks(), Instant::now());
+    let answered: usize = std::thread::scope(|scope| {
+        let flood = || {
+            let (mut client, object) = Line::client(&world);
+            let mut answered = 0;
+            while begin.elapsed() < 3 * SECOND {
+                answered += usize::from(client.invoke(object, "schema", &BlobMsgTable::empty()).is_ok());
+            }
+            answered
+        };
+        let callers: Vec<_> = (0..50).map(|_| scope.spawn(flood)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+    });
+    let (made, due) = (checks() - before, begin.elapsed().as_millis() / 50);
+    assert!(u128::from(made) * 4 > due * 3, "{made} of {due} checks, {answered} calls");
+    world.stop(&daemon);
 }

@@ -1,11 +1,14 @@
-//! Whatever has happened: the explanation is there, names everybody once, agrees with the status, and speaks in whole sentences.
+//! Whatever has happened: the explanation is there, names everybody once, agrees with the status, and speaks in whole sentences; and what
+//! it foretells comes true.
 
 use failoverd::event::Event;
+use failoverd::settings::{Failback, LastResort};
+use failoverd::why::Explained;
 use proptest::prelude::*;
 
 use super::cases;
 use super::cases::{happenings, littered, wish};
-use super::model::{World, ms};
+use super::model::{Config, World, ms, secs};
 
 /// Holds the explanation of this moment to the status.
 fn agrees(world: &World) {
@@ -62,6 +65,108 @@ proptest! {
         world.feed(Event::Stop);
         if world.core.is_some() {
             agrees(&world);
+        }
+    }
+}
+
+/// What is between `before` and `after` in what is said of a provider.
+fn between(said: &str, before: &str, after: &str) -> Option<String> {
+    let (_, rest) = said.split_once(before)?;
+    Some(rest.split_once(after)?.0.to_owned())
+}
+
+/// `1m 20s` in seconds.
+fn seconds(text: &str) -> u64 {
+    let part = |part: &str| {
+        let (number, unit) = part.split_at(part.len() - 1);
+        number.parse::<u64>().unwrap() * [1, 60, 3600, 86400]["smhd".find(unit).unwrap()]
+    };
+    text.split(' ').map(part).sum()
+}
+
+/// Waits until it is active, `limit` seconds at most; how many passed.
+fn wait_active(world: &mut World, name: &str, limit: u64) -> u64 {
+    (0..limit)
+        .find(|_| {
+            world.active() == name || {
+                world.pass(secs(1));
+                false
+            }
+        })
+        .unwrap_or(limit)
+}
+
+/// Pulls the plugs of these providers.
+fn unplug(world: &mut World, names: &str) {
+    for name in names.split(", ") {
+        let line = u32::from(name.chars().next().unwrap()) - u32::from('a');
+        world.disturb(|kernel| kernel.set_carrier(&format!("wan{line}"), false));
+    }
+    world.pass(secs(1));
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    #[test]
+    fn what_is_foretold_comes_true(
+        priorities in prop::collection::vec(1..4u32, 4), manual in any::<bool>(), first in any::<bool>(),
+        happenings in prop::collection::vec((0..4u32, 0..5u8, 0..60_u64), 0..12),
+        choice in any::<prop::sample::Index>(), seed in any::<u64>(),
+    ) {
+        let config = || Config::count(4).with(|it| {
+            it.providers.iter_mut().zip(&priorities).for_each(|(it, priority)| it.priority = *priority);
+            it.failback = if manual { Failback::Manual } else { Failback::Auto };
+            it.last_resort = if first { LastResort::First } else { LastResort::Keep };
+        });
+        let mut world = World::with_defaults(4, &[(0, 0)], seed);
+        world.start(config().0);
+        world.pass(secs(10));
+        for (line, what, pause) in happenings {
+            let name = format!("wan{line}");
+            match what {
+                0 | 1 => world.disturb(|kernel| kernel.set_carrier(&name, what == 0)),
+                2 | 3 => world.line(&name).silent = what == 2,
+                _ => world.feed(Event::Reload(Box::new(config().with(|it| it.tests[0].targets.truncate(4 - line as usize)).0))),
+            }
+            world.pass(secs(pause));
+        }
+        // What is about to be found out could come between.
+        world.pass(secs(25));
+        let status = world.core().status(world.now);
+        prop_assume!(status.providers.iter().all(|it| it.state != "checking"));
+        let why = world.core().why(world.now);
+        let it = &why.providers[choice.index(why.providers.len())];
+        let paragraph = |it: &Explained| it.sentences.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let (said, all) = (paragraph(it), why.providers.iter().map(paragraph).collect::<Vec<_>>().join("\n"));
+        if let Some(time) = between(&said, "It takes over in ", " if it stays reliable.") {
+            let foretold = seconds(&time);
+            let waited = wait_active(&mut world, &it.name, foretold + 3);
+            prop_assert!((foretold..foretold + 3).contains(&waited), "after {}\n{}", waited, all);
+        } else if let Some(next) = between(&said, "If it fails, ", " takes over.") {
+            unplug(&mut world, &it.name);
+            prop_assert_eq!(world.active(), next, "{}", all);
+        } else if it.role != "standby" {
+            // What the others need is held to their sentences in the scenarios.
+            prop_assert!(it.role == "active" || it.role == "unusable", "{}", all);
+        } else if let Some(one) = between(&said, "It takes over only if ", " fails.") {
+            let waits = why.active.as_ref().is_some_and(|(active, _)| *active != one);
+            unplug(&mut world, &one);
+            if waits {
+                wait_active(&mut world, &it.name, 700);
+            }
+            prop_assert_eq!(world.active(), it.name.clone(), "{}", all);
+        } else if let Some(names) = between(&said, "It takes over only if all of these fail: ", ".") {
+            let (last, others) = names.rsplit_once(", ").unwrap();
+            unplug(&mut world, others);
+            prop_assert_ne!(world.active(), it.name.clone(), "{}", all);
+            unplug(&mut world, last);
+            prop_assert_eq!(world.active(), it.name.clone(), "{}", all);
+        } else if let Some(active) = between(&said, "), or if ", " fails.") {
+            unplug(&mut world, &active);
+            prop_assert_eq!(world.active(), it.name.clone(), "{}", all);
+        } else {
+            prop_assert!(false, "{}", all);
         }
     }
 }

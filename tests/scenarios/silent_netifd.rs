@@ -8,7 +8,7 @@ use super::model::{Config, World, config, ms, secs};
 use super::{healthy, proved};
 
 /// `a` on a device, `b` on an interface.
-fn mixed() -> Config {
+pub(super) fn mixed() -> Config {
     Config::interfaces(2).with(|it| {
         it.providers[0].source = UplinkSource::Device("wan0".into());
         it.providers[0].gateway = GatewaySetting::Address(config::gateway(0));

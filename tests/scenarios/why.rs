@@ -6,6 +6,7 @@ use failoverd::why::{Explained, Explanation};
 
 use super::healthy;
 use super::model::{Config, World, ms, secs};
+use super::silent_netifd::mixed;
 
 fn why(world: &World) -> Explanation {
     world.core().why(world.now)
@@ -289,6 +290,13 @@ fn before_anything_is_known() {
     world.start(Config::count(2).0);
     world.pass(ms(50));
     assert_eq!(headline(&world), (meanwhile.into(), "starting"), "nor was there a default route before");
+    let mut world = World::with_interfaces(2, &[(0, 0)], 1);
+    world.netifd.silent = true;
+    world.start(mixed().0);
+    world.pass(secs(1));
+    assert_eq!(headline(&world).1, "starting", "netifd is waited for");
+    assert!(said(&world, "a").ends_with("It takes over as soon as it is reliable."), "{}", said(&world, "a"));
+    assert!(said(&world, "b").ends_with("It takes over as soon as that is mended."), "{}", said(&world, "b"));
 }
 
 #[test]
@@ -355,5 +363,71 @@ fn every_switch_says_why() {
             (None, None, Some("no_carrier")),
             (Some("b"), Some("b"), Some("last_resort")),
         ]
+    );
+}
+
+#[test]
+fn a_better_one_that_is_believed_after_a_reload_is_being_checked() {
+    let mut world = healthy(2, Config::count(2), 1);
+    world.disturb(|kernel| kernel.set_carrier("wan0", false));
+    world.pass(secs(1));
+    world.disturb(|kernel| kernel.set_carrier("wan0", true));
+    world.pass(secs(20));
+    assert_eq!(headline(&world).1, "stays");
+    let other_targets = Config::count(2).with(|it| {
+        let mut test = it.tests[0].clone();
+        (test.name, it.providers[0].tests) = ("second".into(), vec!["second".into()]);
+        test.targets.truncate(2);
+        it.tests.push(test);
+    });
+    world.feed(Event::Reload(Box::new(other_targets.0)));
+    assert_eq!(headline(&world).0, "a is being checked; online through b for 20s, 21 ms.");
+    assert!(said(&world, "a").ends_with("It takes over when it has been reliable for 1m."), "{}", said(&world, "a"));
+    assert_eq!(explained(&world, "a").flaps, 1, "other targets do not undo it");
+}
+
+/// Three lines of which the last is active, as the others were away; the first has `pauses` failures more behind it.
+fn back_again(failback: Failback, pauses: u32) -> World {
+    let mut world = healthy(3, Config::count(3).with(|it| it.failback = failback), 1);
+    for lines in (0..pauses).map(|_| &["wan0"][..]).chain([&["wan0", "wan1"][..]]) {
+        lines.iter().for_each(|name| world.disturb(|kernel| kernel.set_carrier(name, false)));
+        world.pass(secs(2));
+        lines.iter().for_each(|name| world.disturb(|kernel| kernel.set_carrier(name, true)));
+        world.pass(secs(2));
+    }
+    assert_eq!(world.active(), "c");
+    world
+}
+
+#[test]
+fn the_next_to_take_over_is_named_and_not_the_best() {
+    let world = back_again(Failback::Auto, 2);
+    assert!(said(&world, "a").contains("It takes over in 3m 5"), "{}", said(&world, "a"));
+    assert!(said(&world, "b").contains("It takes over in 5"), "{}", said(&world, "b"));
+    let said = said(&world, "c");
+    assert!(said.contains("It is active until b has been reliable for long enough."), "{said}");
+    assert!(said.ends_with("If it fails, a takes over."), "{said}");
+}
+
+#[test]
+fn one_that_is_not_reliable_yet_comes_after_a_better_one_that_waits() {
+    let mut world = back_again(Failback::Auto, 0);
+    world.disturb(|kernel| kernel.set_carrier("wan1", false));
+    world.pass(secs(2));
+    assert!(said(&world, "a").contains("It takes over in 5"), "{}", said(&world, "a"));
+    assert_eq!(code(&world, "b"), ("unusable", "no_carrier"));
+    assert!(said(&world, "b").ends_with("to be reliable. It takes over only if a fails."), "{}", said(&world, "b"));
+}
+
+#[test]
+fn by_hand_the_best_goes_first() {
+    let world = back_again(Failback::Manual, 0);
+    assert!(said(&world, "a").ends_with("It takes over only by hand ('failoverd pin a'), or if c fails."));
+    assert_eq!(code(&world, "b"), ("standby", "lower_priority"));
+    assert!(
+        said(&world, "b")
+            .ends_with("a is preferred: priority 1 comes before 2. It takes over only if all of these fail: c, a."),
+        "{}",
+        said(&world, "b")
     );
 }

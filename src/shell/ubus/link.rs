@@ -76,15 +76,18 @@ impl Link {
         })
     }
 
-    /// Completes when something can be read, or written if anything waits for that. May be dropped at any time.
+    /// Completes when what waits can be written, else when something can be read. May be dropped at any time.
     pub(super) async fn ready(&self) -> io::Result<()> {
-        let interest =
-            if self.out.is_empty() { Interest::READABLE } else { Interest::READABLE.add(Interest::WRITABLE) };
+        let interest = if self.out.is_empty() { Interest::READABLE } else { Interest::WRITABLE };
         self.stream.ready(interest).await.map(drop)
     }
 
-    /// Reads once and writes what can be written. Only one read, so that a flood of calls never holds the event loop.
+    /// Writes what can be written, and with nothing more to write reads once. Only once, so that a flood of calls never holds the event
+    /// loop.
     pub(super) fn transfer(&mut self) -> Result<(), String> {
+        if !self.write()? {
+            return Ok(());
+        }
         let mut chunk = [0; 8192];
         match self.stream.try_read(&mut chunk) {
             Ok(0) => return Err("ubusd closed the connection".to_owned()),
@@ -96,19 +99,30 @@ impl Link {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(format!("reading from ubusd: {error}")),
         }
-        while let Some(bytes) = self.out.front() {
-            match self.stream.try_write(bytes) {
-                Ok(count) => self.out.advance(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(format!("writing to ubusd: {error}")),
-            }
-        }
         Ok(())
     }
 
-    /// Queues a frame; tells how many frames were lost for want of room.
-    pub(super) fn send(&mut self, weight: Weight, frame: &Frame) -> usize {
-        self.out.push(weight, Codec::write_frame(frame))
+    /// Writes what can be written. True: nothing waits any more.
+    pub(super) fn write(&mut self) -> Result<bool, String> {
+        while let Some(bytes) = self.out.front() {
+            match self.stream.try_write(bytes) {
+                Ok(count) => self.out.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(format!("writing to ubusd: {error}")),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Queues frames that belong together; tells how many were lost for want of room.
+    pub(super) fn send(&mut self, weight: Weight, frames: &[&Frame]) -> usize {
+        let all = frames.iter().map(|frame| Codec::write_frame(frame));
+        // Into the first one's room: it may be large.
+        let joined = all.reduce(|mut before, frame| {
+            before.extend_from_slice(&frame);
+            before
+        });
+        self.out.push(weight, joined.unwrap_or_default())
     }
 
     /// The next request's number, which none on its way has.

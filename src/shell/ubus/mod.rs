@@ -202,10 +202,15 @@ impl Bus {
             }
         }
         while let Some(link) = &mut self.link {
-            let handled = match link.reader.next_frame() {
-                Ok(None) => return self.timers(now),
-                Ok(Some(frame)) => self.handle(now, &frame),
-                Err(error) => Err(error.to_string()),
+            // One answer is on its way before the next call is taken up: whole pages of them would not fit into the queue.
+            let handled = match link.write() {
+                Ok(false) => return self.timers(now),
+                Ok(true) => match link.reader.next_frame() {
+                    Ok(None) => return self.timers(now),
+                    Ok(Some(frame)) => self.handle(now, &frame),
+                    Err(error) => Err(error.to_string()),
+                },
+                Err(reason) => Err(reason),
             };
             match handled {
                 Ok(None) => {}
@@ -230,13 +235,17 @@ impl Bus {
             }),
             _ => Ok(None),
         });
-        if let Ok(Some(data)) = &answer {
-            let data = OutboundMsg::DataReply { peer: to.peer, obj_id: Some(object), data };
-            self.send(Weight::Needed, &data.into_frame(to.sequence));
-        }
-        let status = answer.err().map_or(0, UbusStatus::code);
-        let status = OutboundMsg::Status { peer: to.peer, obj_id: Some(object), status };
-        self.send(Weight::Needed, &status.into_frame(to.sequence));
+        let (data, status) = match answer {
+            Ok(data) => (data, 0),
+            Err(status) => (None, status.code()),
+        };
+        let data = data.map(|data| {
+            let data = OutboundMsg::DataReply { peer: to.peer, obj_id: Some(object), data: &data };
+            data.into_frame(to.sequence)
+        });
+        let status = OutboundMsg::Status { peer: to.peer, obj_id: Some(object), status }.into_frame(to.sequence);
+        let frames: Vec<&Frame> = data.iter().chain([&status]).collect();
+        self.send_together(Weight::Needed, &frames);
     }
 
     /// Sends a notice that has an action, as notification to the object's subscribers and as event. Never waits.
@@ -280,8 +289,13 @@ impl Bus {
     }
 
     fn send(&mut self, weight: Weight, frame: &Frame) {
+        self.send_together(weight, &[frame]);
+    }
+
+    /// All of the frames or none: an answer's status without its data would say that there are none.
+    fn send_together(&mut self, weight: Weight, frames: &[&Frame]) {
         let Some(link) = &mut self.link else { return };
-        let lost = link.send(weight, frame);
+        let lost = link.send(weight, frames);
         if lost > 0 && self.lost == 0 {
             log::warn!("ubus: ubusd does not read what is sent to it: notifications are given up");
         }

@@ -164,3 +164,38 @@ async fn being_dropped_while_waiting_loses_nothing() {
     }
     caller.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_large_answer_is_whole_whatever_else_is_asked() {
+    let place = Place::new();
+    let _broker = Broker::start(&place);
+    let mut bus = Bus::new(&place.socket());
+    connected(&mut bus).await;
+    for (kilobytes, calls, why) in [(300, 1, "more than is queued"), (200, 5, "several pages at once"), (1, 60, "many")]
+    {
+        let socket = place.socket();
+        let client = move || {
+            let mut peer = Peer::connect(&socket);
+            let object = peer.lookup();
+            let args = BlobMsgTable::empty();
+            for sequence in 0..calls {
+                peer.send(&OutboundMsg::Invoke { obj_id: object, method: "series", args: &args }.into_frame(sequence));
+            }
+            (0..calls)
+                .map(|_| peer.answer())
+                .map(|(_, table, status)| (table["text"].as_str().unwrap().len(), status))
+                .collect::<Vec<_>>()
+        };
+        let (done, mut result) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || done.send(client()));
+        let answers = loop {
+            tokio::select! {
+                answers = &mut result => break answers.unwrap(),
+                event = bus.next() => if let BusEvent::Request(request) = event {
+                    bus.reply(request.reply_to, Ok(json!({ "text": "x".repeat(kilobytes * 1024) })));
+                }
+            }
+        };
+        assert!(answers.iter().all(|it| *it == (kilobytes * 1024, 0)), "{why}: {answers:?}");
+    }
+}
