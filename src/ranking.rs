@@ -66,7 +66,7 @@ pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy
     let get = |index: usize| candidates.get(index).copied().unwrap_or_default();
     order.sort_by_key(|&index| {
         let it = get(index);
-        (!it.usable, !it.reliable, !it.checking, it.priority, index)
+        (!it.usable, !it.reliable, it.reliable || !it.checking, it.priority, index)
     });
     let usable = |index: &usize| get(*index).usable;
     let reliable = |index: &usize| usable(index) && get(*index).reliable;
@@ -116,12 +116,12 @@ mod tests {
 
     const NOW: Moment = Moment::from_nanos(1_000_000_000_000);
 
-    /// `R` reliable for long, `r` only just, `U` unreliable, `c` checking, `-` unusable; priorities by position.
+    /// `R` reliable for long, `P` presumed so, `r` only just, `U` unreliable, `c` checking, `-` unusable; priorities by position.
     fn candidates(script: &str) -> Vec<Candidate> {
         let make = |(index, word): (usize, char)| Candidate {
             usable: word != '-',
-            reliable: matches!(word, 'R' | 'r'),
-            checking: word == 'c',
+            reliable: matches!(word, 'R' | 'r' | 'P'),
+            checking: matches!(word, 'c' | 'P'),
             priority: u32::try_from(index).unwrap() + 1,
             failback_at: match word {
                 'R' => Some(NOW),
@@ -143,6 +143,14 @@ mod tests {
             ("URR", Some(0), auto, &[1, 2, 0], Why::Best, "the active one failed: now, and it goes last"),
             ("rRR", Some(1), auto, &[1, 0, 2], Why::Stays, "a better one came back, but not for long enough"),
             ("RRR", Some(1), auto, &[0, 1, 2], Why::Best, "now it has"),
+            (
+                "RPU",
+                None,
+                auto,
+                &[0, 1, 2],
+                Why::Best,
+                "one taken for reliable does not go before a proven one that is preferred",
+            ),
             ("RRR", Some(1), manual, &[1, 0, 2], Why::Stays, "a person decides"),
             ("URR", Some(0), manual, &[1, 2, 0], Why::Best, "a failure moves traffic all the same"),
             ("rRR", Some(2), auto, &[1, 0, 2], Why::Best, "the best of those that may"),
