@@ -16,6 +16,7 @@ pub mod icmp;
 pub mod import;
 pub mod init;
 pub mod kernel;
+pub mod member;
 pub mod moment;
 pub mod neighbours;
 pub mod netifd;
