@@ -21,6 +21,7 @@ pub mod moment;
 pub mod neighbours;
 pub mod netifd;
 pub mod notice;
+pub mod order;
 pub mod probe;
 pub mod provider;
 pub mod random;

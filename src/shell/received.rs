@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
@@ -32,7 +31,7 @@ const BUFFER: usize = 1;
 /// The counters of all providers under suspicion.
 #[derive(Default)]
 pub(crate) struct Counters {
-    counters: BTreeMap<ProviderId, Counter>,
+    counters: Vec<(ProviderId, Counter)>,
     closer: Option<Sender<Socket>>,
 }
 
@@ -47,13 +46,13 @@ impl Counters {
     pub(crate) fn watch(&mut self, provider: ProviderId, device: IfIndex, network: Network) -> Result<(), String> {
         self.stop(provider);
         let socket = open(device, network).map_err(|error| format!("cannot count received packets: {error}"))?;
-        self.counters.insert(provider, Counter { socket, told: 0 });
+        self.counters.push((provider, Counter { socket, told: 0 }));
         Ok(())
     }
 
     /// Packets since [`Self::watch`]; `None` if they are not or cannot be counted.
     pub(crate) fn count(&mut self, provider: ProviderId) -> Option<u32> {
-        let counter = self.counters.get_mut(&provider)?;
+        let (_, counter) = self.counters.iter_mut().find(|(id, _)| *id == provider)?;
         let news = statistics(&counter.socket).ok()?;
         counter.told = counter.told.saturating_add(news);
         Some(counter.told)
@@ -61,7 +60,8 @@ impl Counters {
 
     /// Counts no more.
     pub(crate) fn stop(&mut self, provider: ProviderId) {
-        if let Some(Counter { socket, .. }) = self.counters.remove(&provider) {
+        if let Some(at) = self.counters.iter().position(|(id, _)| *id == provider) {
+            let (_, Counter { socket, .. }) = self.counters.swap_remove(at);
             self.close(socket);
         }
     }
