@@ -10,11 +10,12 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
-use std::sync::mpsc::{Sender, channel};
 
 use failoverd::event::ProviderId;
 use failoverd::kernel::{IfIndex, Network};
 use socket2::{Domain, SockFilter, Socket, Type};
+
+use super::worker::Worker;
 
 /// `SOL_PACKET` of linux/socket.h.
 const SOL_PACKET: libc::c_int = 263;
@@ -32,7 +33,7 @@ const BUFFER: usize = 1;
 #[derive(Default)]
 pub(crate) struct Counters {
     counters: Vec<(ProviderId, Counter)>,
-    closer: Option<Sender<Socket>>,
+    closer: Option<Worker<Socket>>,
 }
 
 struct Counter {
@@ -69,12 +70,10 @@ impl Counters {
     /// Hands the socket to the thread that closes it. Without a thread it is closed here: late is better than never.
     fn close(&mut self, socket: Socket) {
         if self.closer.is_none() {
-            let (closer, sockets) = channel::<Socket>();
-            let thread = std::thread::Builder::new().name("closer".to_owned()).stack_size(64 * 1024);
-            self.closer = thread.spawn(move || sockets.into_iter().for_each(drop)).is_ok().then_some(closer);
+            self.closer = Worker::start("closer", drop).ok();
         }
         if let Some(closer) = &self.closer {
-            let _ = closer.send(socket);
+            closer.leave(socket);
         }
     }
 }
