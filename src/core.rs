@@ -97,7 +97,7 @@ impl Core {
         let providers = settings
             .providers
             .iter()
-            .filter_map(|it| Some(Provider::new(*state.ids.get(&it.name)?, it.clone(), &settings, now, &mut random)))
+            .filter_map(|it| Some(Provider::new(state.id_of(&it.name)?, it.clone(), &settings, now, &mut random)))
             .collect();
         let mut core = Self {
             settings,

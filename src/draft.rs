@@ -5,7 +5,9 @@
 
 mod merge;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+
+use crate::member::object;
 
 pub use merge::{Merged, Refusal, merge};
 
@@ -54,7 +56,7 @@ impl Section {
         if let Some((name, values)) = &self.list {
             options.insert((*name).to_owned(), values.as_slice().into());
         }
-        json!({ "type": kind, "name": self.name, "options": options })
+        object(&mut [("type", kind.into()), ("name", self.name.as_str().into()), ("options", Value::Object(options))])
     }
 }
 
@@ -66,12 +68,13 @@ impl Draft {
         let settings = Some(settings.to_json("failover")).filter(|_| !self.settings.is_empty());
         let of_kind = [("provider", &self.providers), ("test", &self.tests)];
         let sections = of_kind.iter().flat_map(|(kind, sections)| sections.iter().map(|it| it.to_json(kind)));
-        json!({
-            "sections": settings.into_iter().chain(sections).collect::<Value>(),
-            "config": if self.providers.is_empty() { String::new() } else { self.text() },
-            "decisions": self.decisions,
-            "left_out": self.left_out,
-        })
+        let config = if self.providers.is_empty() { String::new() } else { self.text() };
+        object(&mut [
+            ("sections", settings.into_iter().chain(sections).collect()),
+            ("config", config.into()),
+            ("decisions", self.decisions.as_slice().into()),
+            ("left_out", self.left_out.as_slice().into()),
+        ])
     }
 
     /// The configuration's text, as `uci commit` would write it.
@@ -126,6 +129,7 @@ pub fn free_name(name: &str, taken: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_name_for_each() {

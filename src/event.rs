@@ -2,19 +2,21 @@
 //!
 //! Facts come in as [`Event`]s, decisions go out as [`Action`]s; a recorded list of events replays to the same actions.
 
+mod state;
+
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
 use crate::icmp::Icmp;
-use crate::kernel::{Applied, IfIndex, LookupQuestion, Metric, Network, RouteChange, Snapshot, Sysctl};
+use crate::kernel::{Applied, IfIndex, LookupQuestion, Network, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::netifd::Interface;
 use crate::notice::Notice;
 use crate::settings::Settings;
 
+pub use state::{MovedRoute, SavedSysctl, State};
+
 /// A provider's small number, 1 to 63: its routing table, its rules and later its mark are derived from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProviderId(pub u8);
 
 /// A fact.
@@ -141,50 +143,4 @@ pub struct ProbeToken {
     pub sequence: u16,
     /// Random payload.
     pub cookie: u64,
-}
-
-/// What must survive a crash of the daemon: `/var/run/failover/state.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct State {
-    /// Ids by provider name, so that tables keep their numbers.
-    pub ids: std::collections::BTreeMap<String, ProviderId>,
-    /// The runtime pin.
-    pub pin: Option<String>,
-    /// The provider that was active last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub active: Option<String>,
-    /// Sysctl values found before the first change.
-    pub sysctls: Vec<SavedSysctl>,
-    /// Foreign default routes that were moved, in that order.
-    pub moved: Vec<MovedRoute>,
-    /// netifd's interfaces that providers use, as last told.
-    pub interfaces: Vec<Interface>,
-}
-
-/// A sysctl value found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedSysctl {
-    /// The device's name, for people.
-    pub device: String,
-    /// The device.
-    pub index: IfIndex,
-    /// Which.
-    pub key: Sysctl,
-    /// The value before us.
-    pub value: u32,
-}
-
-/// A foreign default route that was moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MovedRoute {
-    /// Of which provider.
-    pub id: ProviderId,
-    /// Its metric before.
-    pub metric: Metric,
-    /// Routes seen at one metric at the same time have the same number; the highest goes back.
-    pub round: u32,
-    /// Others at that metric stayed where they were: one of them that is moved later belongs to the same round.
-    #[serde(default)]
-    pub beside: bool,
 }

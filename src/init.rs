@@ -10,6 +10,7 @@ use crate::draft::{Draft, Section, free_name, section_name};
 use crate::kernel::{RouteKind, Snapshot};
 use crate::neighbours::Neighbours;
 use crate::netifd::Interface;
+use crate::order::ordered;
 use crate::settings::schema::MAX_PROVIDERS;
 use candidate::Medium;
 
@@ -62,15 +63,4 @@ pub fn default_devices(snapshot: &Snapshot) -> Vec<String> {
         devices.extend(link.map(|link| link.name.clone()).filter(|name| !devices.contains(name)));
     }
     devices
-}
-
-/// In the order of their keys, equal ones as they came. A router has a handful of lines: the library's sorting, some kB for every use of
-/// it, would not be worth its bytes.
-fn ordered<T, Key: Ord>(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> Key) -> Vec<T> {
-    let mut all: Vec<T> = Vec::new();
-    for item in items {
-        let place = all.partition_point(|other| key(other) <= key(&item));
-        all.insert(place, item);
-    }
-    all
 }

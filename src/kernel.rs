@@ -5,8 +5,6 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
 /// Marks routes and rules as ours (`RTA_PROTOCOL`, `FRA_PROTOCOL`); a number nobody has registered in iproute2's rt_protos.
 pub const PROTOCOL: u8 = 102;
 
@@ -20,11 +18,11 @@ pub const PROTOCOL_BOOT: u8 = 3;
 pub const PROTOCOL_STATIC: u8 = 4;
 
 /// A device's index (`ifi_index`); a device that is made anew gets a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IfIndex(pub u32);
 
 /// A route's metric (`RTA_PRIORITY`); lower wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Metric(pub u32);
 
 /// A routing table's number (`RTA_TABLE`).
@@ -270,13 +268,22 @@ pub struct LookupAnswer {
 }
 
 /// Per-device settings of the kernel that failoverd changes (`IFLA_INET_CONF`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sysctl {
     /// `IPV4_DEVCONF_RP_FILTER`.
     RpFilter,
     /// `IPV4_DEVCONF_IGNORE_ROUTES_WITH_LINKDOWN`.
     IgnoreLinkdown,
+}
+
+impl Sysctl {
+    /// The kernel's name for it, as far as it tells the two apart.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::RpFilter => "rp_filter",
+            Self::IgnoreLinkdown => "ignore_linkdown",
+        }
+    }
 }
 
 /// One change of the kernel's state; each is carried out by one netlink message.

@@ -4,18 +4,17 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::kernel::TableId;
+use crate::member::{flag, list, number, object, text};
 use crate::reason::Reason;
 
 /// `RTN_UNICAST` of linux/rtnetlink.h.
 const UNICAST: u64 = 1;
 
 /// One interface of netifd (`netifd/ubus.c`, `netifd_dump_status`).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
     /// `interface`: the section's name in `/etc/config/network`.
     pub name: String,
@@ -28,25 +27,19 @@ pub struct Interface {
     /// `proto`: `dhcp`, `pppoe`, `static`, `qmi`...
     pub proto: String,
     /// `l3_device`: the device that carries the traffic.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// `device`: the device below it, whose carrier counts too (the Ethernet port under PPPoE, say).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub lower_device: Option<String>,
     /// `ipv4-address`, in netifd's order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<IpAddr>,
     /// Its default route, also where the kernel does not have it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_route: Option<DefaultRoute>,
     /// `dns-server`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dns_servers: Vec<IpAddr>,
 }
 
 /// Where an interface's default route points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultRoute {
     /// To this next hop.
     Via(IpAddr),
@@ -54,30 +47,86 @@ pub enum DefaultRoute {
     Direct,
 }
 
+impl Interface {
+    /// As it stands in the state file.
+    pub fn to_json(&self) -> Value {
+        let addresses = |all: &[IpAddr]| match all {
+            [] => Value::Null,
+            all => all.iter().map(ToString::to_string).collect(),
+        };
+        object(&mut [
+            ("name", self.name.as_str().into()),
+            ("up", self.up.into()),
+            ("pending", self.pending.into()),
+            ("autostart", self.autostart.into()),
+            ("proto", self.proto.as_str().into()),
+            ("device", self.device.as_deref().into()),
+            ("lower_device", self.lower_device.as_deref().into()),
+            ("addresses", addresses(&self.addresses)),
+            ("default_route", self.default_route.map_or(Value::Null, DefaultRoute::to_json)),
+            ("dns_servers", addresses(&self.dns_servers)),
+        ])
+    }
+
+    /// As it was in the state file.
+    pub fn from_json(saved: &Value) -> Self {
+        let text = |name: &str| text(saved, name).map(str::to_owned);
+        let addresses = |name: &str| list(saved, name).iter().filter_map(|it| it.as_str()?.parse().ok()).collect();
+        let default_route = saved.get("default_route");
+        Self {
+            name: text("name").unwrap_or_default(),
+            up: flag(saved, "up"),
+            pending: flag(saved, "pending"),
+            autostart: flag(saved, "autostart"),
+            proto: text("proto").unwrap_or_default(),
+            device: text("device"),
+            lower_device: text("lower_device"),
+            addresses: addresses("addresses"),
+            default_route: default_route.and_then(DefaultRoute::from_json),
+            dns_servers: addresses("dns_servers"),
+        }
+    }
+}
+
+impl DefaultRoute {
+    fn to_json(self) -> Value {
+        match self {
+            Self::Via(gateway) => object(&mut [("via", gateway.to_string().into())]),
+            Self::Direct => "direct".into(),
+        }
+    }
+
+    fn from_json(saved: &Value) -> Option<Self> {
+        match saved {
+            Value::String(word) if word == "direct" => Some(Self::Direct),
+            _ => text(saved, "via")?.parse().ok().map(Self::Via),
+        }
+    }
+}
+
 /// Decodes the answer of `network.interface dump`: `{"interface": [{...}, ...]}`. What is missing or of another type counts as not
 /// told, and an entry without a name is left out; so is IPv6, but for DNS servers.
 pub fn interfaces(dump: &Map<String, Value>) -> Vec<Interface> {
-    list(dump.get("interface")).filter_map(Value::as_object).filter_map(interface).collect()
+    let told = dump.get("interface").and_then(Value::as_array).into_iter().flatten();
+    told.filter_map(interface).collect()
 }
 
-fn interface(told: &Map<String, Value>) -> Option<Interface> {
-    let text = |name: &str| told.get(name).and_then(Value::as_str).filter(|it| !it.is_empty()).map(str::to_owned);
-    let flag = |name: &str| told.get(name).and_then(Value::as_bool);
+fn interface(told: &Value) -> Option<Interface> {
+    let text = |name: &str| text(told, name).filter(|it| !it.is_empty()).map(str::to_owned);
+    let own_metric = number(told, "metric").unwrap_or(0);
     // With `option defaultroute '0'`, as people set it for mwan3, netifd knows the route and does not use it.
-    let inactive = told.get("inactive").and_then(Value::as_object);
-    let unused = inactive.and_then(|it| it.get("route"));
-    let own_metric = told.get("metric").and_then(Value::as_u64).unwrap_or(0);
+    let unused = || default_route(told.get("inactive")?, own_metric);
     Some(Interface {
         name: text("interface")?,
-        up: flag("up").unwrap_or(false),
-        pending: flag("pending").unwrap_or(false),
-        autostart: flag("autostart").unwrap_or(true),
+        up: flag(told, "up"),
+        pending: flag(told, "pending"),
+        autostart: told.get("autostart") != Some(&Value::Bool(false)),
         proto: text("proto").unwrap_or_default(),
         device: text("l3_device"),
         lower_device: text("device"),
-        addresses: list(told.get("ipv4-address")).filter_map(|it| address(it.get("address")?)).collect(),
-        default_route: default_route(told.get("route"), own_metric).or_else(|| default_route(unused, own_metric)),
-        dns_servers: list(told.get("dns-server")).filter_map(|it| it.as_str()?.parse().ok()).collect(),
+        addresses: list(told, "ipv4-address").iter().filter_map(|it| address(it.get("address")?)).collect(),
+        default_route: default_route(told, own_metric).or_else(unused),
+        dns_servers: list(told, "dns-server").iter().filter_map(|it| it.as_str()?.parse().ok()).collect(),
     })
 }
 
@@ -89,26 +138,20 @@ pub fn exercise(bytes: &[u8]) {
     let known = Known { interfaces: interfaces(&dump), told: true };
     for interface in &known.interfaces {
         assert!(known.find(&interface.name).is_ok_and(|found| found.name == interface.name));
-        let text = serde_json::to_string(interface).unwrap_or_default();
-        assert_eq!(serde_json::from_str(&text).ok().as_ref(), Some(interface));
+        assert_eq!(&Interface::from_json(&interface.to_json()), interface);
     }
-}
-
-/// The elements of an array; none of anything else.
-fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
-    value.and_then(Value::as_array).into_iter().flatten()
 }
 
 fn address(value: &Value) -> Option<IpAddr> {
     value.as_str()?.parse().ok().map(|address: Ipv4Addr| address.into())
 }
 
-/// The IPv4 default route of the lowest metric in a list of `{target, mask, nexthop, type?, metric?, table?}`; those without one have
+/// The IPv4 default route of the lowest metric in `route`, a list of `{target, mask, nexthop, type?, metric?, table?}`; those without one have
 /// the interface's. A next hop of 0.0.0.0 is none. One for another table than main counts only if there is no other: it is somebody's
 /// policy, but leads out.
-fn default_route(routes: Option<&Value>, own_metric: u64) -> Option<DefaultRoute> {
-    let number = |route: &Value, name: &str| route.get(name).and_then(Value::as_u64);
-    list(routes)
+fn default_route(told: &Value, own_metric: u64) -> Option<DefaultRoute> {
+    list(told, "route")
+        .iter()
         .filter(|route| {
             let target = route.get("target").and_then(address);
             target.is_some_and(|it| it.is_unspecified())

@@ -4,40 +4,32 @@
 
 use std::fmt;
 
-use serde::Serialize;
 use serde_json::Value;
 
+use crate::member::object;
 use crate::settings::LogLevel;
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// What; the `action` of the ubus event. `None`: for the log alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<NoticeAction>,
     /// The provider it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// A switch: the provider before.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// A switch: the provider now.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// Why, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The same for programs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<&'static str>,
     /// How loud.
-    #[serde(skip)]
     pub level: LogLevel,
 }
 
 /// The `action` of the ubus event `failover`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoticeAction {
     /// Another provider is active.
     Switch,
@@ -53,6 +45,20 @@ pub enum NoticeAction {
     Test,
 }
 
+impl NoticeAction {
+    /// Its name on ubus and for scripts.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Switch => "switch",
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Pinned => "pinned",
+            Self::ConfigError => "config_error",
+            Self::Test => "test",
+        }
+    }
+}
+
 impl Notice {
     /// A notice that is no switch: about one provider, or about failoverd itself.
     pub fn about(
@@ -64,26 +70,28 @@ impl Notice {
         Self { action, provider, from: None, to: None, reason, reason_code: None, level }
     }
 
+    /// What is told, by its name in a script's environment and in the ubus event.
+    fn members(&self) -> [(&'static str, &'static str, Option<&str>); 6] {
+        [
+            ("ACTION", "action", self.action.map(NoticeAction::word)),
+            ("PROVIDER", "provider", self.provider.as_deref()),
+            ("FROM", "from", self.from.as_deref()),
+            ("TO", "to", self.to.as_deref()),
+            ("REASON", "reason", self.reason.as_deref()),
+            ("REASON_CODE", "reason_code", self.reason_code),
+        ]
+    }
+
     /// What a hotplug script finds in its environment: ACTION, PROVIDER, FROM, TO, REASON and REASON_CODE, as far as the ubus event has
     /// them, each on one line. Nothing for a notice without action.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
-        let Ok(Value::Object(members)) = serde_json::to_value(self) else { return vec![] };
-        if self.action.is_none() {
-            return vec![];
-        }
-        let variable = |(name, member)| {
-            let value = members.get(member).and_then(Value::as_str)?;
-            Some((name, value.replace(['\n', '\r', '\0'], " ")))
-        };
-        let variables = [
-            ("ACTION", "action"),
-            ("PROVIDER", "provider"),
-            ("FROM", "from"),
-            ("TO", "to"),
-            ("REASON", "reason"),
-            ("REASON_CODE", "reason_code"),
-        ];
-        variables.into_iter().filter_map(variable).collect()
+        let line = |(name, _, value): (_, _, Option<&str>)| Some((name, value?.replace(['\n', '\r', '\0'], " ")));
+        self.members().into_iter().filter(|_| self.action.is_some()).filter_map(line).collect()
+    }
+
+    /// The ubus event.
+    pub fn to_json(&self) -> Value {
+        object(&mut self.members().map(|(_, name, value)| (name, value.into())))
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! Made by `core` from `settings`; holds what `uplink`, `probe` and `reliability` found out; read by `ranking`, `route_plan`, `status`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::event::ProviderId;
 use crate::kernel::{IfIndex, LookupQuestion};
 use crate::moment::Moment;
+use crate::order::ordered;
 use crate::probe::Prober;
 use crate::random::Random;
 use crate::reason::Reason;
@@ -273,8 +274,7 @@ impl Provider {
     /// What the kernel must answer before it is probed.
     pub fn lookups(&self) -> impl Iterator<Item = LookupQuestion> {
         let device: Option<IfIndex> = self.usable().map(|uplink| uplink.device);
-        let mut targets: Vec<IpAddr> = self.prober.targets().collect();
-        targets.sort_unstable();
+        let mut targets = ordered(self.prober.targets(), |target| *target);
         targets.dedup();
         device
             .into_iter()
@@ -297,24 +297,19 @@ pub fn probe_id(id: ProviderId, random: &mut Random) -> u16 {
 /// Gives every name an id: the one it had, else the lowest free one, in the order of the names.
 pub fn assign_ids<'a>(
     names: impl Iterator<Item = &'a str>,
-    before: &BTreeMap<String, ProviderId>,
-) -> BTreeMap<String, ProviderId> {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
+    before: &[(String, ProviderId)],
+) -> Vec<(String, ProviderId)> {
+    let mut names = ordered(names, |name| *name);
     names.dedup();
-    let mut ids = BTreeMap::new();
-    for &name in &names {
-        let kept =
-            before.get(name).filter(|id| (1..=MAX_ID).contains(&id.0) && !ids.values().any(|taken| taken == *id));
-        if let Some(id) = kept {
-            ids.insert(name.to_owned(), *id);
-        }
+    let mut kept: Vec<Option<ProviderId>> = vec![];
+    for name in &names {
+        let had = before.iter().find(|(other, _)| other == name).map(|(_, id)| *id);
+        kept.push(had.filter(|id| (1..=MAX_ID).contains(&id.0) && !kept.contains(&Some(*id))));
     }
-    for name in names {
-        let free = (1..=MAX_ID).map(ProviderId).find(|id| !ids.values().any(|taken| taken == id));
-        if let (false, Some(free)) = (ids.contains_key(name), free) {
-            ids.insert(name.to_owned(), free);
-        }
+    let mut free = (1..=MAX_ID).map(ProviderId).filter(|id| !kept.contains(&Some(*id)));
+    let mut ids = vec![];
+    for (name, kept) in names.iter().zip(&kept) {
+        ids.extend(kept.or_else(|| free.next()).map(|id| ((*name).to_owned(), id)));
     }
     ids
 }
@@ -325,8 +320,9 @@ mod tests {
 
     #[test]
     fn ids_stay_with_their_names() {
-        let before =
-            |list: &[(&str, u8)]| list.iter().map(|(name, id)| ((*name).to_owned(), ProviderId(*id))).collect();
+        let before = |list: &[(&str, u8)]| -> Vec<_> {
+            list.iter().map(|(name, id)| ((*name).to_owned(), ProviderId(*id))).collect()
+        };
         for (names, had, want, why) in [
             (&["lte", "fiber"][..], before(&[]), before(&[("fiber", 1), ("lte", 2)]), "sorted names"),
             (

@@ -3,6 +3,7 @@
 //! Reads what `core` knows of every provider; `route_plan` turns the order into slots.
 
 use crate::moment::Moment;
+use crate::order::ordered;
 use crate::settings::{Failback, LastResort};
 
 /// What the ranking needs to know of one provider.
@@ -62,9 +63,8 @@ pub enum Why {
 
 /// Ranks the candidates, which come in file order. `active` is the one that holds the lowest metric now.
 pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy: Policy) -> Ranking {
-    let mut order: Vec<usize> = (0..candidates.len()).collect();
     let get = |index: usize| candidates.get(index).copied().unwrap_or_default();
-    order.sort_by_key(|&index| {
+    let mut order = ordered(0..candidates.len(), |&index| {
         let it = get(index);
         (!it.usable, !it.reliable, it.reliable || !it.checking, it.priority, index)
     });

@@ -1,10 +1,10 @@
 //! `status` and `history` as tables for a terminal, never wider than it is; `why` as paragraphs.
 //!
-//! Fed with what ubus delivers ([`Status`], [`History`], the reply of `why` as it is); the command line prints the text as it is.
+//! Fed with the replies as ubus delivers them (`status.rs` and `why.rs` say what is in them); the command line prints the text as it is.
 
 use serde_json::Value;
 
-use crate::status::{History, ProviderStatus, Status};
+use crate::member::{flag, float, list, number, text};
 use crate::text::{duration, latency, percent, plain, shorten, shorten_middle, width, wrap};
 
 /// How a piece of text looks on a terminal with colours.
@@ -58,7 +58,7 @@ struct Column {
 }
 
 impl Column {
-    fn new<'a, Item: 'a>(title: &'static str, items: &'a [Item], cell: impl Fn(&'a Item) -> (Style, String)) -> Self {
+    fn new(title: &'static str, items: &[Value], cell: &dyn Fn(&Value) -> (Style, String)) -> Self {
         let cells: Vec<_> = items.iter().map(cell).map(|(style, text)| (style, plain(&text))).collect();
         let width = cells.iter().map(|(_, text)| width(text)).chain([width(title)]).max().unwrap_or_default();
         Self { title, cells, right: false, least: None, sentences: false, leaves: 0, width }
@@ -127,153 +127,161 @@ fn lay_out(mut columns: Vec<Column>, room: usize, colour: bool) -> String {
     text
 }
 
-/// The status: a sentence, a line per provider, and what a person should know.
-pub fn render(status: &Status, room: usize, colour: bool) -> String {
+/// The reply of `status`: a sentence, a line per provider, and what a person should know.
+pub fn render(status: &Value, room: usize, colour: bool) -> String {
     let (style, sentence) = sentence(status);
-    let mut text = Style::paint(style, &wrap(&plain(&sentence), room, 2), colour) + "\n";
-    let providers = &status.providers;
+    let mut told = Style::paint(style, &wrap(&plain(&sentence), room, 2), colour) + "\n";
+    let providers = list(status, "providers");
     if !providers.is_empty() {
         let known = |value: Option<String>| (Style::Plain, value.unwrap_or_else(|| "-".to_owned()));
+        let word = |provider: &Value, name: &str| known(text(provider, name).map(str::to_owned));
+        let state = |provider: &Value| text(provider, "state").unwrap_or_default().to_owned();
         let columns = vec![
-            Column::new("NAME", providers, |p| (Style::Plain, p.name.clone())).shrinks_to(6),
-            Column::new("STATE", providers, |p| (Style::of_state(&p.state), p.state.clone())),
-            Column::new("ROLE", providers, |p| role(status, p)).leaves(2),
-            Column::new("DEVICE", providers, |p| known(p.device.clone())).shrinks_to(6).leaves(4),
-            Column::new("GATEWAY", providers, |p| known(p.gateway.clone())).shrinks_to(9).leaves(5),
-            Column::new("METRIC", providers, |p| known(p.metric.map(|metric| metric.to_string()))).right().leaves(6),
-            Column::new("LATENCY", providers, |p| known(p.latency_ms.map(latency))).right().leaves(3),
-            Column::new("LOSS", providers, |p| known(p.loss_percent.map(percent))).right().leaves(1),
-            Column::new("SINCE", providers, |p| known(Some(duration(p.since)))).right().leaves(5),
+            Column::new("NAME", providers, &|it| (Style::Plain, name_of(it).to_owned())).shrinks_to(6),
+            Column::new("STATE", providers, &|it| (Style::of_state(&state(it)), state(it))),
+            Column::new("ROLE", providers, &|it| role(status, it)).leaves(2),
+            Column::new("DEVICE", providers, &|it| word(it, "device")).shrinks_to(6).leaves(4),
+            Column::new("GATEWAY", providers, &|it| word(it, "gateway")).shrinks_to(9).leaves(5),
+            Column::new("METRIC", providers, &|it| known(number(it, "metric").map(|metric| metric.to_string())))
+                .right()
+                .leaves(6),
+            Column::new("LATENCY", providers, &|it| known(float(it, "latency_ms").map(latency))).right().leaves(3),
+            Column::new("LOSS", providers, &|it| known(float(it, "loss_percent").map(percent))).right().leaves(1),
+            Column::new("SINCE", providers, &|it| known(number(it, "since").map(duration))).right().leaves(5),
         ];
-        text.push('\n');
-        text.push_str(&lay_out(columns, room, colour));
+        told.push('\n');
+        told.push_str(&lay_out(columns, room, colour));
     }
     let notes = notes(status);
     if !notes.is_empty() {
-        text.push('\n');
+        told.push('\n');
     }
     for (style, note) in notes {
-        text.push_str(&style.paint(&wrap(&plain(&note), room, 2), colour));
-        text.push('\n');
+        told.push_str(&style.paint(&wrap(&plain(&note), room, 2), colour));
+        told.push('\n');
     }
-    text
+    told
 }
 
-fn role(status: &Status, provider: &ProviderStatus) -> (Style, String) {
-    let pinned = status.pin.as_deref() == Some(&provider.name);
-    match (provider.active, pinned, provider.reliable) {
-        (true, true, _) => (Style::Title, "pinned".to_owned()),
-        (true, false, _) => (Style::Title, "active".to_owned()),
-        (false, true, _) => (Style::Doubtful, "pin?".to_owned()),
-        (false, false, true) => (Style::Plain, "standby".to_owned()),
-        (false, false, false) => (Style::Plain, "-".to_owned()),
-    }
+fn name_of(provider: &Value) -> &str {
+    text(provider, "name").unwrap_or_default()
+}
+
+fn role(status: &Value, provider: &Value) -> (Style, String) {
+    let pinned = text(status, "pin") == Some(name_of(provider));
+    let (style, word) = match (flag(provider, "active"), pinned, flag(provider, "reliable")) {
+        (true, true, _) => (Style::Title, "pinned"),
+        (true, false, _) => (Style::Title, "active"),
+        (false, true, _) => (Style::Doubtful, "pin?"),
+        (false, false, true) => (Style::Plain, "standby"),
+        (false, false, false) => (Style::Plain, "-"),
+    };
+    (style, word.to_owned())
 }
 
 /// The whole status in one sentence.
-fn sentence(status: &Status) -> (Style, String) {
-    if !status.enabled {
+fn sentence(status: &Value) -> (Style, String) {
+    if !flag(status, "enabled") {
         return (Style::Doubtful, "disabled by the configuration (option enabled '0')".to_owned());
     }
-    if status.providers.is_empty() {
+    let providers = list(status, "providers");
+    if providers.is_empty() {
         return (Style::Bad, "no provider is configured".to_owned());
     }
-    let Some(active) = status.providers.iter().find(|provider| provider.active) else {
+    let Some(active) = providers.iter().find(|provider| flag(provider, "active")) else {
         return (Style::Bad, "offline: no provider has a device with carrier, address and gateway".to_owned());
     };
-    let name = &active.name;
-    let since = status.active_since.map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();
-    let pinned = if status.pin.as_deref() == Some(name) { ", pinned" } else { "" };
-    if active.reliable {
-        let speed = active.latency_ms.map(|ms| format!(", {}", latency(ms))).unwrap_or_default();
-        let (style, word) = match active.state.as_str() {
+    let (name, state) = (name_of(active), text(active, "state").unwrap_or_default());
+    let since = number(status, "active_since").map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();
+    let pinned = if text(status, "pin") == Some(name) { ", pinned" } else { "" };
+    if flag(active, "reliable") {
+        let speed = float(active, "latency_ms").map(|ms| format!(", {}", latency(ms))).unwrap_or_default();
+        let (style, word) = match state {
             "degraded" => (Style::Doubtful, "degraded"),
             _ => (Style::Good, "online"),
         };
         return (style, format!("{word} through {name}{since}{speed}{pinned}"));
     }
-    if active.state == "checking" {
+    if state == "checking" {
         return (Style::Doubtful, format!("checking; {name} is used meanwhile{since}{pinned}"));
     }
-    match status.providers.iter().any(|provider| provider.reliable) {
-        true => (Style::Bad, format!("{name} is used{since} although it is {}{pinned}", active.state)),
+    match providers.iter().any(|provider| flag(provider, "reliable")) {
+        true => (Style::Bad, format!("{name} is used{since} although it is {state}{pinned}")),
         false => (Style::Bad, format!("no provider is reliable; {name} is used{since} without proof{pinned}")),
     }
 }
 
 /// What needs words: reasons, warnings, what stands in the way.
-fn notes(status: &Status) -> Vec<(Style, String)> {
+fn notes(status: &Value) -> Vec<(Style, String)> {
     let mut notes = Vec::new();
-    for provider in &status.providers {
-        let name = match &provider.description {
-            Some(description) => format!("{} ({description})", provider.name),
-            None => provider.name.clone(),
-        };
-        if let Some(reason) = provider.reason.as_ref().filter(|_| provider.state != "online") {
+    for provider in list(status, "providers") {
+        let mut name = name_of(provider).to_owned();
+        if let Some(description) = text(provider, "description") {
+            name += &format!(" ({description})");
+        }
+        if let Some(reason) = text(provider, "reason").filter(|_| text(provider, "state") != Some("online")) {
             notes.push((Style::Plain, format!("{name}: {reason}")));
         }
-        if let Some(seconds) = provider.failback_in {
+        if let Some(seconds) = number(provider, "failback_in") {
             notes.push((Style::Plain, format!("{name}: takes over again in {}", duration(seconds))));
         }
     }
-    notes.extend(status.warnings.iter().map(|warning| (Style::Doubtful, format!("warning: {warning}"))));
-    notes.extend(status.overridden_by.iter().map(|route| (Style::Doubtful, format!("overridden by: {route}"))));
-    if !status.config_errors.is_empty() {
+    let lines = |name: &str, style, before: &str| -> Vec<_> {
+        list(status, name).iter().filter_map(Value::as_str).map(|line| (style, format!("{before}{line}"))).collect()
+    };
+    notes.extend(lines("warnings", Style::Doubtful, "warning: "));
+    notes.extend(lines("overridden_by", Style::Doubtful, "overridden by: "));
+    let errors = lines("config_errors", Style::Plain, "");
+    if !errors.is_empty() {
         notes.push((Style::Bad, "the configuration was refused, the one before it is in force:".to_owned()));
-        notes.extend(status.config_errors.iter().map(|error| (Style::Plain, error.clone())));
+        notes.extend(errors);
     }
     notes
 }
 
-/// A provider's last checks, newest first.
-pub fn render_history(history: &History, room: usize, colour: bool) -> String {
-    let checks = &history.checks;
-    let failed = checks.iter().filter(|check| !check.ok).count();
+/// The reply of `history`: a provider's last checks, newest first.
+pub fn render_history(history: &Value, room: usize, colour: bool) -> String {
+    let (provider, checks) = (text(history, "provider").unwrap_or_default(), list(history, "checks"));
+    let failed = checks.iter().filter(|check| !flag(check, "ok")).count();
     let sentence = match checks.len() {
-        0 => format!("{}: not checked yet", history.provider),
-        1 => format!("{}: 1 check, {failed} failed", history.provider),
-        count => format!("{}: {count} checks, {failed} failed", history.provider),
+        0 => format!("{provider}: not checked yet"),
+        1 => format!("{provider}: 1 check, {failed} failed"),
+        count => format!("{provider}: {count} checks, {failed} failed"),
     };
-    let mut text = wrap(&plain(&sentence), room, 2) + "\n";
+    let mut told = wrap(&plain(&sentence), room, 2) + "\n";
     if checks.is_empty() {
-        return text;
+        return told;
     }
+    let known = |value: Option<String>| (Style::Plain, value.unwrap_or_else(|| "-".to_owned()));
     let columns = vec![
-        Column::new("AGO", checks, |check| (Style::Plain, duration(check.ago))).right(),
-        Column::new("RESULT", checks, |check| match check.ok {
+        Column::new("AGO", checks, &|it| known(number(it, "ago").map(duration))).right(),
+        Column::new("RESULT", checks, &|it| match flag(it, "ok") {
             true => (Style::Good, "ok".to_owned()),
             false => (Style::Bad, "failed".to_owned()),
         }),
-        Column::new("LATENCY", checks, |check| {
-            (Style::Plain, check.latency_ms.map_or_else(|| "-".to_owned(), latency))
-        })
-        .right()
-        .leaves(2),
-        Column::new("LOSS", checks, |check| (Style::Plain, percent(check.loss_percent))).right().leaves(1),
-        Column::new("PROBES", checks, |check| (Style::Plain, check.sent.to_string())).right().leaves(3),
-        Column::new("REASON", checks, |check| (Style::Plain, check.reason.clone().unwrap_or_default()))
+        Column::new("LATENCY", checks, &|it| known(float(it, "latency_ms").map(latency))).right().leaves(2),
+        Column::new("LOSS", checks, &|it| known(float(it, "loss_percent").map(percent))).right().leaves(1),
+        Column::new("PROBES", checks, &|it| known(number(it, "sent").map(|sent| sent.to_string()))).right().leaves(3),
+        Column::new("REASON", checks, &|it| (Style::Plain, text(it, "reason").unwrap_or_default().to_owned()))
             .sentences()
             .shrinks_to(10)
             .leaves(4),
     ];
-    text.push('\n');
-    text.push_str(&lay_out(columns, room, colour));
-    text
+    told.push('\n');
+    told.push_str(&lay_out(columns, room, colour));
+    told
 }
 
 /// The reply of `why`: the whole in one line, then a paragraph per provider.
 pub fn render_why(answer: &Value, room: usize, colour: bool) -> String {
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let reliable = answer.get("reliable").and_then(Value::as_bool) == Some(true);
-    let style = if reliable { Style::Good } else { Style::Bad };
-    let mut told = style.paint(&wrap(&plain(&text(answer, "sentence")), room, 2), colour) + "\n";
+    let style = if flag(answer, "reliable") { Style::Good } else { Style::Bad };
+    let sentence = text(answer, "sentence").unwrap_or_default();
+    let mut told = style.paint(&wrap(&plain(sentence), room, 2), colour) + "\n";
     for provider in list(answer, "providers") {
-        let sentences = list(&provider, "sentences");
-        let sentences: Vec<_> = sentences.iter().filter_map(Value::as_str).map(plain).collect();
+        let sentences: Vec<_> = list(provider, "sentences").iter().filter_map(Value::as_str).map(plain).collect();
         told += &format!("\n{}\n", wrap(&sentences.join(" "), room, 2));
     }
-    if let Some(switches) = answer.get("switches").and_then(Value::as_u64).filter(|switches| *switches > 0) {
+    if let Some(switches) = number(answer, "switches").filter(|switches| *switches > 0) {
         told += &format!("\nswitches within the last hour: {switches}\n");
     }
     told

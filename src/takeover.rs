@@ -7,6 +7,7 @@ use crate::event::{MovedRoute, ProviderId, State};
 use crate::kernel::{
     Metric, NextHops, PROTOCOL_BOOT, PROTOCOL_STATIC, Route, RouteChange, RouteKind, Snapshot, TableId,
 };
+use crate::order::ordered;
 use crate::provider::MAX_ID;
 
 const BASE: u32 = 1_000_000_000;
@@ -123,7 +124,7 @@ pub fn move_back(
         let (place, round) = entry.map_or((usize::MAX, None), |(place, it)| (place, Some(it.round)));
         copies.push((id, metric, place, round, copy));
     }
-    copies.sort_by_key(|&(id, _, place, ..)| (place, id));
+    let copies = ordered(copies, |&(id, _, place, ..)| (place, id));
 
     let mut deletions = Vec::new();
     for &(id, metric, _, round, copy) in copies.iter().filter(|(id, .., copy)| !stay(*id, copy)) {

@@ -8,6 +8,7 @@ mod words;
 
 use std::fmt;
 
+use crate::order::ordered;
 use words::{Command, Cursor, Unterminated};
 
 /// A file as far as it could be read, and what stood in the way.
@@ -199,7 +200,7 @@ pub fn parse(text: &[u8]) -> File {
             }
         }
     }
-    file.errors.sort_by_key(|error| error.line);
+    file.errors = ordered(file.errors, |error| error.line);
     file
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Made by `core::why`; the reply of ubus `why`, printed by `failoverd why`.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::member::object;
 use crate::say;
 use crate::sentence::Sentence;
 use crate::settings::LastResort;
@@ -53,35 +54,26 @@ impl Explanation {
             false => Value::from(sentence.to_string()),
         };
         let provider = |it: &Explained| {
-            object([
-                ("name", Some(it.name.as_str().into())),
-                ("role", Some(it.role.into())),
-                ("state", Some(it.state.into())),
-                ("reason_code", Some(it.reason_code.into())),
-                ("since", Some(it.since.into())),
-                ("flaps", Some(it.flaps.into())),
-                ("sentences", Some(it.sentences.iter().map(said).collect())),
+            object(&mut [
+                ("name", it.name.as_str().into()),
+                ("role", it.role.into()),
+                ("state", it.state.into()),
+                ("reason_code", it.reason_code.into()),
+                ("since", it.since.into()),
+                ("flaps", it.flaps.into()),
+                ("sentences", it.sentences.iter().map(said).collect()),
             ])
         };
-        object([
-            ("active", self.active.as_ref().map(|(name, _)| name.as_str().into())),
-            ("active_since", self.active.as_ref().map(|(_, since)| (*since).into())),
-            ("reliable", Some(self.reliable.into())),
-            ("reason_code", Some(self.reason_code.into())),
-            ("sentence", Some(said(&self.sentence))),
-            ("switches", Some(self.switches.into())),
-            ("providers", Some(self.providers.iter().map(provider).collect())),
+        object(&mut [
+            ("active", self.active.as_ref().map(|(name, _)| name.as_str()).into()),
+            ("active_since", self.active.as_ref().map(|(_, since)| *since).into()),
+            ("reliable", self.reliable.into()),
+            ("reason_code", self.reason_code.into()),
+            ("sentence", said(&self.sentence)),
+            ("switches", self.switches.into()),
+            ("providers", self.providers.iter().map(provider).collect()),
         ])
     }
-}
-
-fn object<const COUNT: usize>(members: [(&str, Option<Value>); COUNT]) -> Value {
-    // One by one: collecting would bring a sort of its own into the program.
-    let mut object = Map::new();
-    for (name, value) in members {
-        value.map(|value| object.insert(name.to_owned(), value));
-    }
-    Value::Object(object)
 }
 
 /// Why a provider is active, or why it is not although it is reliable.

@@ -9,6 +9,7 @@ use super::{Core, log, netifd};
 use crate::event::Action;
 use crate::kernel::{Applied, LookupQuestion, Outcome, RouteChange, Snapshot};
 use crate::moment::Moment;
+use crate::order::ordered;
 use crate::provider::{Path, Provider};
 use crate::random::Random;
 use crate::reason::Reason;
@@ -110,8 +111,7 @@ impl Core {
     /// The provider that holds the lowest metric now is where we start from, so that a restart moves nothing. After a stop that may be
     /// another one than before, as of one metric netifd has only its last route in the kernel.
     pub(super) fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
-        let mut defaults: Vec<_> = snapshot.routes.iter().filter(|route| route.is_main_default()).collect();
-        defaults.sort_by_key(|route| route.metric);
+        let defaults = ordered(snapshot.routes.iter().filter(|route| route.is_main_default()), |route| route.metric);
         let holder = defaults.iter().find_map(|route| {
             let holds = |it: &&Provider| it.usable().is_some_and(|uplink| Some(uplink.device) == route.device);
             self.enabled().find(holds).map(|provider| provider.id)

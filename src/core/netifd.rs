@@ -11,6 +11,7 @@ use crate::event::Action;
 use crate::kernel::{IfIndex, Link, Snapshot};
 use crate::moment::Moment;
 use crate::netifd::Interface;
+use crate::order::ordered;
 use crate::provider::Provider;
 use crate::settings::{LogLevel, UplinkSource};
 use crate::takeover;
@@ -127,8 +128,7 @@ pub(super) fn concerned(before: &Snapshot, after: &Snapshot) -> bool {
     };
     let gateways = |snapshot: &Snapshot| -> Vec<(Option<IfIndex>, Option<IpAddr>)> {
         let foreign = snapshot.routes.iter().filter(|route| takeover::is_foreign(route));
-        let mut gateways: Vec<_> = foreign.map(|route| (route.device, route.gateway)).collect();
-        gateways.sort_unstable();
+        let mut gateways = ordered(foreign.map(|route| (route.device, route.gateway)), |gateway| *gateway);
         gateways.dedup();
         gateways
     };

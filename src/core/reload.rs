@@ -13,7 +13,7 @@ impl Core {
         let waited = self.interface_names().next().is_some();
         let mut before = std::mem::take(&mut self.providers);
         for wanted in &settings.providers {
-            let Some(&id) = ids.get(&wanted.name) else { continue };
+            let Some(id) = ids.iter().find(|(name, _)| *name == wanted.name).map(|(_, id)| *id) else { continue };
             let same = |it: &Provider| {
                 it.id == id
                     && it.settings.name == wanted.name

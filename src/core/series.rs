@@ -1,9 +1,10 @@
 //! How lines were, put into the reply of ubus `series`: what came since a moment, so that a page need not ask for all again.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Core;
 use super::status::percent;
+use crate::member::object;
 use crate::moment::Moment;
 use crate::provider::Provider;
 use crate::random::Random;
@@ -26,15 +27,16 @@ impl Core {
         }
         let next = page(starts, uptime);
         let providers = self.providers.iter().filter(|it| asked(it));
-        let providers: Vec<Value> = providers.map(|it| provider_entries(it, since, next, step)).collect();
-        let mut reply =
-            json!({ "run": self.run, "uptime": uptime, "next": next, "step": step, "providers": providers });
-        if name.is_none() {
-            let within = |switch: &&Switch| (since..next).contains(&second(switch.at));
-            let switches = self.switch_log.iter().filter(within).map(|it| switch_entry(it, second(it.at)));
-            reply.as_object_mut()?.insert("switches".to_owned(), switches.collect());
-        }
-        Some(reply)
+        let within = |switch: &&Switch| (since..next).contains(&second(switch.at));
+        let switches = self.switch_log.iter().filter(within).map(|it| switch_entry(it, second(it.at)));
+        Some(object(&mut [
+            ("run", self.run.into()),
+            ("uptime", uptime.into()),
+            ("next", next.into()),
+            ("step", step.into()),
+            ("providers", providers.map(|it| provider_entries(it, since, next, step)).collect()),
+            ("switches", if name.is_none() { switches.collect() } else { Value::Null }),
+        ]))
     }
 }
 
@@ -63,7 +65,7 @@ fn provider_entries(provider: &Provider, since: u32, next: u32, step: u32) -> Va
             entries.push(entry(start, stretch.state.word().into(), &numbers));
         }
     }
-    json!({ "name": provider.settings.name, "entries": entries })
+    object(&mut [("name", provider.settings.name.as_str().into()), ("entries", entries.into())])
 }
 
 fn entry(at: u32, kind: Value, numbers: &[Option<f64>]) -> Value {
@@ -75,14 +77,14 @@ fn entry(at: u32, kind: Value, numbers: &[Option<f64>]) -> Value {
 }
 
 fn switch_entry(switch: &Switch, at: u32) -> Value {
-    json!({
-        "at": at,
-        "from": switch.from,
-        "to": switch.to,
-        "reason_code": switch.reason_code,
-        "reason": switch.reason.to_string(),
-        "parts": switch.reason.to_parts(),
-    })
+    object(&mut [
+        ("at", at.into()),
+        ("from", switch.from.as_deref().into()),
+        ("to", switch.to.as_deref().into()),
+        ("reason_code", switch.reason_code.into()),
+        ("reason", switch.reason.to_string().into()),
+        ("parts", switch.reason.to_parts()),
+    ])
 }
 
 /// Rounded to so many parts of a millisecond.
@@ -97,6 +99,7 @@ mod tests {
     use crate::provider::ProviderState;
     use crate::reliability::Check;
     use crate::say;
+    use serde_json::json;
     use std::time::Duration;
 
     const START: Moment = Moment::from_nanos(5_500_000_000);
@@ -211,7 +214,7 @@ mod tests {
                     { "name": "provider1", "entries": [] },
                 ],
                 "switches": [{
-                    "at": 3, "from": null, "to": "provider0", "reason_code": "best", "reason": "provider0: no carrier",
+                    "at": 3, "to": "provider0", "reason_code": "best", "reason": "provider0: no carrier",
                     "parts": ["{0}: {1}", "provider0", ["no carrier"]],
                 }],
             }),

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 
 use crate::draft::Draft;
+use crate::order::ordered;
 use crate::settings::schema::{OptionSpec, SectionKind};
 use crate::uci::Short;
 
@@ -68,7 +69,7 @@ impl<'a> Notes<'a> {
     }
 
     fn sentences(&mut self) -> Vec<String> {
-        self.left_out.sort_by_key(|(line, _)| *line);
-        self.left_out.iter().map(|(line, text)| self.at(*line, text)).collect()
+        let left_out = ordered(std::mem::take(&mut self.left_out), |(line, _)| *line);
+        left_out.iter().map(|(line, text)| self.at(*line, text)).collect()
     }
 }

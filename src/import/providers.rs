@@ -5,6 +5,7 @@
 use super::line::Line;
 use super::notes::Notes;
 use crate::draft::{Draft, Section, free_name, section_name};
+use crate::order::ordered;
 use crate::settings::schema::{MAX_PROVIDERS, OptionSpec, SectionKind};
 use crate::uci::Short;
 
@@ -14,7 +15,7 @@ const MAX_WEIGHT: u64 = 256;
 impl Notes<'_> {
     /// The draft of these lines; `sharing` is where the file makes several of them share traffic, and its words for that.
     pub(super) fn finish(mut self, mut lines: Vec<Line>, sharing: (u32, &str)) -> Draft {
-        lines.sort_by_key(|line| (line.rank.is_none(), line.rank));
+        lines = ordered(lines, |line| (line.rank.is_none(), line.rank));
         for line in lines.split_off(lines.len().min(MAX_PROVIDERS)) {
             let text = format!("'{}' is one more than the {MAX_PROVIDERS} providers there can be", Short(&line.name));
             self.left_out(line.line, text);

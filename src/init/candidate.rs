@@ -1,9 +1,10 @@
 //! Which interface is a line to the internet of its own, and what kind of line.
 
-use super::{Facts, ordered};
+use super::Facts;
 use crate::neighbours::network::parents;
 use crate::neighbours::{Configured, Neighbours, Network, Protocol, Zone, protocol};
 use crate::netifd::{DefaultRoute, Interface, Known};
+use crate::order::ordered;
 use crate::uci::Short;
 
 /// What a line is made of, in the order of preference.

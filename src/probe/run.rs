@@ -1,6 +1,5 @@
 //! One test within one check: its probes and how far it is. Driven by `probe`.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -116,7 +115,8 @@ impl Run {
                 None => Reason::NotReadYet,
             },
             _ => {
-                let targets = self.probes.iter().map(|probe| probe.target).collect::<BTreeSet<_>>().len();
+                let first = |at: usize, probe: &Probe| !self.probes.iter().take(at).any(|it| it.target == probe.target);
+                let targets = self.probes.iter().enumerate().filter(|(at, probe)| first(*at, probe)).count();
                 Reason::LostProbes { sent, targets: u32::try_from(targets).unwrap_or(u32::MAX), received }
             }
         }

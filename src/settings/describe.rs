@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::duration::show;
 use super::schema::{MAX_PROVIDERS, RULE_SPAN};
 use super::{CheckSettings, Failback, GatewaySetting, LastResort, ProviderSettings, Required, Settings, UplinkSource};
+use crate::order::ordered;
 
 /// The whole text, with a newline at its end.
 pub fn describe(settings: &Settings) -> String {
@@ -24,8 +25,7 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
     if settings.providers.is_empty() {
         return write_empty(out);
     }
-    let mut ranked: Vec<&ProviderSettings> = settings.providers.iter().filter(|provider| provider.enabled).collect();
-    ranked.sort_by_key(|provider| provider.priority);
+    let ranked = ordered(settings.providers.iter().filter(|provider| provider.enabled), |provider| provider.priority);
     match ranked.len() {
         0 => writeln!(out, "Every provider is disabled: there is nothing to do.")?,
         1 => writeln!(out, "1 provider: it is watched, there is nothing to switch to.")?,

@@ -4,51 +4,41 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::load::{BUILTIN_TARGETS, BUILTIN_TEST};
 use super::schema::{Kind, OPTIONS, OptionSpec, SectionKind, TEST_TYPES, TEST_TYPES_BUILT};
+use crate::member::object;
 
 /// `{"options": [...], "builtin_test": {...}}`: every row of the table, and the test that exists when the file has none.
 pub fn export() -> Value {
     let targets: Value = BUILTIN_TARGETS.iter().map(ToString::to_string).collect();
-    let test = object(vec![("name", BUILTIN_TEST.into()), ("targets", targets)]);
-    object(vec![("options", OPTIONS.iter().map(option).collect()), ("builtin_test", test)])
+    let test = object(&mut [("name", BUILTIN_TEST.into()), ("targets", targets)]);
+    object(&mut [("options", OPTIONS.iter().map(option).collect()), ("builtin_test", test)])
 }
 
 fn option(spec: &OptionSpec) -> Value {
-    let sections = spec.sections.iter().map(|section| section.uci_type());
-    let mut fields = vec![
+    let choices = match spec.kind {
+        Kind::Choice(words) => words.iter().copied().collect(),
+        Kind::TestType => TEST_TYPES.iter().take(TEST_TYPES_BUILT).copied().collect(),
+        _ => Value::Null,
+    };
+    let (min, max) = limits(spec.kind).unzip();
+    object(&mut [
         ("name", spec.name.into()),
-        ("sections", sections.collect()),
+        ("sections", spec.sections.iter().map(|section| section.uci_type()).collect()),
         ("type", word(spec.kind).into()),
         ("list", spec.list.into()),
         ("doc", spec.doc.into()),
         ("must", spec.kind.describe().into()),
-    ];
-    if let Some((min, max)) = limits(spec.kind) {
-        fields.extend([("min", min.into()), ("max", max.into())]);
-    }
-    if !spec.default.is_empty() {
-        fields.push(("default", spec.default.into()));
-    }
-    match spec.kind {
-        Kind::Choice(words) => fields.push(("choices", words.iter().copied().collect())),
-        Kind::TestType => fields.push(("choices", TEST_TYPES.iter().take(TEST_TYPES_BUILT).copied().collect())),
-        _ => {}
-    }
-    object(fields)
+        ("min", min.into()),
+        ("max", max.into()),
+        ("default", Some(spec.default).filter(|it| !it.is_empty()).into()),
+        ("choices", choices),
+    ])
 }
 
 /// One by one: collecting into a map takes 10 kB of sorting.
-fn object(fields: Vec<(&'static str, Value)>) -> Value {
-    let mut object = Map::new();
-    for (name, value) in fields {
-        object.insert(name.to_owned(), value);
-    }
-    Value::Object(object)
-}
-
 /// Milliseconds for durations; for what can be counted the numbers.
 fn limits(kind: Kind) -> Option<(u32, u32)> {
     let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);

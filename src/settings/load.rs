@@ -13,6 +13,7 @@ use super::{
     CheckSettings, Failback, LastResort, LogLevel, ProviderSettings, Settings, TestKind, TestSettings, UplinkSource,
 };
 use crate::kernel::{Metric, RulePriority, TableId};
+use crate::order::ordered;
 use crate::uci::{self, Section, Short};
 
 /// A configuration that can be used.
@@ -66,8 +67,8 @@ pub fn exercise(bytes: &[u8]) {
     }
 }
 
-fn by_line(path: &str, mut found: Vec<(u32, String)>) -> Vec<Problem> {
-    found.sort_by_key(|(line, _)| *line);
+fn by_line(path: &str, found: Vec<(u32, String)>) -> Vec<Problem> {
+    let found = ordered(found, |(line, _)| *line);
     found.into_iter().map(|(line, text)| Problem { file: path.into(), line, text }).collect()
 }
 

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use failoverd::advice::advice;
+use failoverd::member::object;
 use failoverd::neighbours::Neighbours;
 use failoverd::settings::{self, Loaded, Problem, Settings};
 use failoverd::uci;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The longest text that the daemon judges for others, some ten times what a router needs: it has better things to do than to read a book.
 const LONGEST: usize = 32 * 1024;
@@ -54,7 +55,7 @@ pub(crate) fn verdict(path: &Path, text: &str) -> Value {
             Err(problems) => (limited(&mut problems.iter().map(ToString::to_string)), vec![]),
         }
     };
-    json!({ "valid": problems.is_empty(), "problems": problems, "warnings": warnings })
+    object(&mut [("valid", problems.is_empty().into()), ("problems", problems.into()), ("warnings", warnings.into())])
 }
 
 /// The first of many sentences, and how many there are more.
@@ -143,6 +144,7 @@ pub(crate) fn hardware_offload(config: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::shell::testing::Directory;
+    use serde_json::json;
 
     #[test]
     fn a_text_from_elsewhere_gets_an_answer_that_fits() {

@@ -10,10 +10,12 @@ mod tests;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use failoverd::kernel::Network;
+use failoverd::order::ordered;
 use table::{Tally, walk};
+
+use super::worker::Worker;
 
 /// Packets of the old flows race with the switch, so the table is gone through until nothing is found, at most so often.
 const WALKS: u32 = 3;
@@ -30,7 +32,7 @@ struct Search {
 /// Forgets connections, without ever making the event loop wait.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    thread: Option<Sender<Search>>,
+    thread: Option<Worker<Search>>,
 }
 
 impl Connections {
@@ -42,43 +44,36 @@ impl Connections {
             IpAddr::V6(_) => None,
         });
         if self.thread.is_none() {
-            let (thread, requests) = channel();
-            let spawned = std::thread::Builder::new()
-                .name("conntrack".to_owned())
-                .stack_size(64 * 1024)
-                .spawn(|| serve(requests));
-            match spawned {
-                Ok(_) => self.thread = Some(thread),
+            let mut complained = false;
+            match Worker::start("conntrack", move |searches| serve(searches, &mut complained)) {
+                Ok(thread) => self.thread = Some(thread),
                 Err(error) => log::warn!("cannot start a thread to forget connections: {error}"),
             }
         }
         if let Some(thread) = &self.thread {
-            let _ = thread.send(Search { addresses: addresses.collect(), inside });
+            thread.leave(Search { addresses: addresses.collect(), inside });
         }
     }
 }
 
-/// Serves requests one after the other; those that came in meanwhile are served together.
-fn serve(requests: Receiver<Search>) {
-    let mut complained = false;
-    while let Ok(mut search) = requests.recv() {
-        for Search { addresses, inside } in requests.try_iter() {
-            search.addresses.extend(addresses);
-            search.inside = inside;
+/// Serves the requests that have come in together. The complaint about a failure is made once: it will be the same each time.
+fn serve(searches: Vec<Search>, complained: &mut bool) {
+    let mut all = Search::default();
+    for Search { addresses, inside } in searches {
+        all.addresses.extend(addresses);
+        all.inside = inside;
+    }
+    let mut search = Search { addresses: ordered(all.addresses, |address| *address), ..all };
+    search.addresses.dedup();
+    match forget(&search) {
+        Ok(tallies) => {
+            tell(&search.addresses, &tallies);
+            *complained = false;
         }
-        search.addresses.sort_unstable();
-        search.addresses.dedup();
-        match forget(&search) {
-            Ok(tallies) => {
-                tell(&search.addresses, &tallies);
-                complained = false;
-            }
-            // Once is enough: it will be the same each time.
-            Err(error) => {
-                let level = if complained { log::Level::Debug } else { log::Level::Warn };
-                log::log!(level, "{}", complaint(&error));
-                complained = true;
-            }
+        Err(error) => {
+            let level = if *complained { log::Level::Debug } else { log::Level::Warn };
+            log::log!(level, "{}", complaint(&error));
+            *complained = true;
         }
     }
 }

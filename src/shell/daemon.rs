@@ -15,6 +15,7 @@ use failoverd::draft::Draft;
 use failoverd::event::{Action, Event, State};
 use failoverd::init::{self, Facts, default_devices};
 use failoverd::kernel::{Applied, LookupQuestion, RouteChange};
+use failoverd::member::object;
 use failoverd::moment::Moment;
 use failoverd::notice::Notice;
 use failoverd::settings::{self, LogLevel, Settings};
@@ -269,8 +270,7 @@ impl Daemon {
     fn log_status(&self) {
         let configured = log::max_level();
         logging::set_level(LogLevel::Info);
-        let status = self.core.status(clock::now());
-        table::render(&status, 80, false).lines().for_each(|line| log::info!("{line}"));
+        table::render(&self.status(None), 80, false).lines().for_each(|line| log::info!("{line}"));
         log::set_max_level(configured);
     }
 
@@ -349,8 +349,8 @@ impl Daemon {
                 Ok(Value::Null)
             }
             Call::Reload => Ok(match self.reload().await {
-                Ok(()) => json!({}),
-                Err(problems) => json!({ "config_errors": problems }),
+                Ok(()) => object(&mut []),
+                Err(problems) => object(&mut [("config_errors", problems.into())]),
             }),
             Call::Why { provider, parts } => Ok(self.why(provider.as_deref(), parts)),
             Call::Series { provider, since, step } => {

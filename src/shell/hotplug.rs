@@ -73,8 +73,10 @@ impl fmt::Display for Ended {
 pub(crate) fn scripts(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
     let hidden = |path: &Path| path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let mut scripts: Vec<PathBuf> = entries.filter(|path| path.is_file() && !hidden(path)).collect();
-    scripts.sort();
+    let mut scripts: Vec<PathBuf> = vec![];
+    for path in entries.filter(|path| path.is_file() && !hidden(path)) {
+        scripts.insert(scripts.partition_point(|other| *other < path), path);
+    }
     scripts
 }
 

@@ -15,10 +15,12 @@ mod netlink;
 mod prober;
 mod received;
 mod replace;
+mod runtime;
 mod start;
 mod state;
 #[cfg(test)]
 mod testing;
 mod ubus;
+mod worker;
 
 pub(crate) use start::{cleanup, run, validate};

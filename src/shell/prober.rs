@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -58,7 +57,7 @@ pub(crate) struct Received {
 /// The probe sockets of all providers.
 #[derive(Default)]
 pub(crate) struct Probers {
-    sockets: BTreeMap<ProviderId, Prober>,
+    sockets: Vec<(ProviderId, Prober)>,
 }
 
 struct Prober {
@@ -76,11 +75,13 @@ impl Probers {
         token: ProbeToken,
         target: IpAddr,
     ) -> Result<(), String> {
-        if self.sockets.get(&provider).is_none_or(|prober| prober.device != device) {
+        let known = self.sockets.iter().any(|(id, prober)| *id == provider && prober.device == device);
+        if !known {
             let socket = open(device).map_err(|error| format!("cannot open a raw ICMP socket: {error}"))?;
-            self.sockets.insert(provider, Prober { device, socket });
+            self.close(provider);
+            self.sockets.push((provider, Prober { device, socket }));
         }
-        let Some(prober) = self.sockets.get(&provider) else { return Ok(()) };
+        let Some((_, prober)) = self.sockets.iter().find(|(id, _)| *id == provider) else { return Ok(()) };
         let packet = icmp::echo_request(token.id, token.sequence, token.cookie);
         let sent = prober.socket.get_ref().send_to(&packet, &SocketAddr::new(target, 0).into());
         sent.map(drop).map_err(|error| format!("cannot send to {target}: {error}"))
@@ -88,7 +89,7 @@ impl Probers {
 
     /// Closes a provider's socket; what is still on its way to it is lost.
     pub(crate) fn close(&mut self, provider: ProviderId) {
-        self.sockets.remove(&provider);
+        self.sockets.retain(|(id, _)| *id != provider);
     }
 
     /// Waits for messages on all sockets; appends at least one to `into`. Cancel safe: nothing is read without being returned. A

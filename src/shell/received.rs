@@ -6,16 +6,16 @@
 
 #![allow(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
-use std::sync::mpsc::{Sender, channel};
 
 use failoverd::event::ProviderId;
 use failoverd::kernel::{IfIndex, Network};
 use socket2::{Domain, SockFilter, Socket, Type};
+
+use super::worker::Worker;
 
 /// `SOL_PACKET` of linux/socket.h.
 const SOL_PACKET: libc::c_int = 263;
@@ -32,8 +32,8 @@ const BUFFER: usize = 1;
 /// The counters of all providers under suspicion.
 #[derive(Default)]
 pub(crate) struct Counters {
-    counters: BTreeMap<ProviderId, Counter>,
-    closer: Option<Sender<Socket>>,
+    counters: Vec<(ProviderId, Counter)>,
+    closer: Option<Worker<Socket>>,
 }
 
 struct Counter {
@@ -47,13 +47,13 @@ impl Counters {
     pub(crate) fn watch(&mut self, provider: ProviderId, device: IfIndex, network: Network) -> Result<(), String> {
         self.stop(provider);
         let socket = open(device, network).map_err(|error| format!("cannot count received packets: {error}"))?;
-        self.counters.insert(provider, Counter { socket, told: 0 });
+        self.counters.push((provider, Counter { socket, told: 0 }));
         Ok(())
     }
 
     /// Packets since [`Self::watch`]; `None` if they are not or cannot be counted.
     pub(crate) fn count(&mut self, provider: ProviderId) -> Option<u32> {
-        let counter = self.counters.get_mut(&provider)?;
+        let (_, counter) = self.counters.iter_mut().find(|(id, _)| *id == provider)?;
         let news = statistics(&counter.socket).ok()?;
         counter.told = counter.told.saturating_add(news);
         Some(counter.told)
@@ -61,7 +61,8 @@ impl Counters {
 
     /// Counts no more.
     pub(crate) fn stop(&mut self, provider: ProviderId) {
-        if let Some(Counter { socket, .. }) = self.counters.remove(&provider) {
+        if let Some(at) = self.counters.iter().position(|(id, _)| *id == provider) {
+            let (_, Counter { socket, .. }) = self.counters.swap_remove(at);
             self.close(socket);
         }
     }
@@ -69,12 +70,10 @@ impl Counters {
     /// Hands the socket to the thread that closes it. Without a thread it is closed here: late is better than never.
     fn close(&mut self, socket: Socket) {
         if self.closer.is_none() {
-            let (closer, sockets) = channel::<Socket>();
-            let thread = std::thread::Builder::new().name("closer".to_owned()).stack_size(64 * 1024);
-            self.closer = thread.spawn(move || sockets.into_iter().for_each(drop)).is_ok().then_some(closer);
+            self.closer = Worker::start("closer", drop).ok();
         }
         if let Some(closer) = &self.closer {
-            let _ = closer.send(socket);
+            closer.leave(socket);
         }
     }
 }

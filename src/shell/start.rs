@@ -11,6 +11,7 @@ use super::daemon::{Daemon, Places};
 use super::instance::{self, Instance, missing_privileges};
 use super::logging::{self, Destination};
 use super::netlink::Kernel;
+use super::runtime::block_on;
 use super::{clean_up, config, state};
 
 /// The daemon; returns when it was told to stop and everything is put back.
@@ -76,14 +77,12 @@ pub(crate) fn validate(file: &Path) -> Exit {
 /// Runs `work` as the only failoverd of this network namespace, with a netlink connection. Its problems are told, one line each.
 fn alone_in_runtime(destination: Destination, work: impl AsyncFnOnce(Kernel) -> Result<(), Vec<String>>) -> Exit {
     let outcome = instance::acquire().map_err(|error| vec![error.to_string()]).and_then(|instance: Instance| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| vec![format!("cannot start the event loop: {error}")])?;
-        let ended = runtime.block_on(async {
+        let ended = block_on(async {
             let kernel = Kernel::new().map_err(|error| vec![error.to_string()])?;
             work(kernel).await
         });
         drop(instance);
-        ended
+        ended.map_err(|error| vec![format!("cannot start the event loop: {error}")])?
     });
     match outcome {
         Ok(()) => Exit::Fine,

@@ -60,11 +60,11 @@ fn read(path: &Path) -> io::Result<State> {
     // Root reads in the directory of an unprivileged daemon too, and waits for no other end of a pipe.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     file.take(LONGEST).read_to_string(&mut text)?;
-    Ok(serde_json::from_str(&text)?)
+    Ok(State::from_json(&serde_json::from_str(&text)?))
 }
 
 fn write(path: &Path, state: &State) -> io::Result<()> {
-    let text = serde_json::to_string(state)?;
+    let text = state.to_json().to_string();
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
     }

@@ -67,7 +67,7 @@ impl Drop for Namespace {
 
 /// Runs a future as the daemon would: on one thread.
 pub(crate) fn in_runtime<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    super::runtime::block_on(future).unwrap()
 }
 
 /// Runs iproute2 in the calling thread's namespace and returns what it prints.

@@ -1,6 +1,14 @@
 use super::*;
-use crate::status::HistoryEntry;
+use crate::status::{History, HistoryEntry, ProviderStatus, Status};
 use proptest::prelude::*;
+
+fn render(status: &Status, room: usize, colour: bool) -> String {
+    super::render(&serde_json::to_value(status).unwrap(), room, colour)
+}
+
+fn render_history(history: &History, room: usize, colour: bool) -> String {
+    super::render_history(&serde_json::to_value(history).unwrap(), room, colour)
+}
 
 fn provider(name: &str, state: &str) -> ProviderStatus {
     ProviderStatus {

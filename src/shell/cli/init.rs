@@ -15,11 +15,12 @@ use failoverd::netifd::{Interface, interfaces};
 use failoverd::settings::LogLevel;
 use serde_json::Map;
 
-use super::{Exit, InitOptions, complain, complain_raw, print, runtime};
+use super::{Exit, InitOptions, complain, complain_raw, print, unable};
 use crate::shell::config;
 use crate::shell::logging::{self, Destination};
 use crate::shell::netlink::Kernel;
 use crate::shell::replace::replace;
+use crate::shell::runtime::block_on;
 use crate::shell::ubus::NETIFD;
 use crate::shell::ubus::client::call;
 
@@ -55,13 +56,14 @@ fn draft(options: &InitOptions) -> Result<Draft, Vec<String>> {
 
 /// netifd's interfaces, if it can be asked, and the devices of the kernel's default routes.
 fn ask(socket: &Path) -> Result<(Option<Vec<Interface>>, Vec<String>), String> {
-    runtime()?.block_on(async {
+    let asked = block_on(async {
         let told = call(socket, NETIFD, "dump", &Map::new(), PATIENCE).await;
         let told = told.ok().and_then(|answer| answer.as_object().map(interfaces));
         let kernel = async { Kernel::new()?.snapshot(&[]).await };
         let devices = kernel.await.map(|snapshot| default_devices(&snapshot)).unwrap_or_default();
-        Ok((told, devices))
-    })
+        (told, devices)
+    });
+    asked.map_err(|error| unable(&error))
 }
 
 /// Puts the draft into the file, or shows it.

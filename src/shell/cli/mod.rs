@@ -18,6 +18,8 @@ use std::process::ExitCode;
 pub(crate) use args::{Command, InitOptions, RunOptions};
 
 use crate::shell::hotplug;
+use crate::shell::runtime::block_on;
+use ask::Outcome;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,23 +83,15 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Carries out what needs the daemon.
 fn talk(command: &Command) -> Exit {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(sentence) => {
-            complain(&sentence);
-            return Exit::NotFine;
-        }
-    };
     let screen = Screen::of_stdout();
-    if let Command::Watch { socket } = command {
-        return runtime.block_on(watch::watch(socket, screen));
-    }
-    let outcome = match command {
-        Command::NotifyTest { socket } => {
-            runtime.block_on(notify_test::notify_test(socket, Path::new(hotplug::DIRECTORY)))
+    let outcome = block_on(async {
+        match command {
+            Command::Watch { socket } => Outcome { exit: watch::watch(socket, screen).await, ..Outcome::fine("") },
+            Command::NotifyTest { socket } => notify_test::notify_test(socket, Path::new(hotplug::DIRECTORY)).await,
+            command => ask::ask(command, screen).await,
         }
-        _ => runtime.block_on(ask::ask(command, screen)),
-    };
+    });
+    let outcome = outcome.unwrap_or_else(|error| Outcome::failed(Exit::NotFine, unable(&error)));
     print(&outcome.text);
     if let Some(complaint) = &outcome.complaint {
         complain(complaint);
@@ -105,10 +99,8 @@ fn talk(command: &Command) -> Exit {
     outcome.exit
 }
 
-/// What waits for answers.
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| format!("cannot wait for anything: {error}"))
+fn unable(error: &std::io::Error) -> String {
+    format!("cannot wait for anything: {error}")
 }
 
 /// A reader who has gone away (`| head`) is no reason to panic, as `print!` would.

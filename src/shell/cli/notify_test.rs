@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use failoverd::notice::{Notice, NoticeAction};
 use failoverd::settings::LogLevel;
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::Exit;
 use super::ask::Outcome;
@@ -29,7 +29,8 @@ pub(super) async fn notify_test(socket: &Path, directory: &Path) -> Outcome {
     let mut text = format!("event: {}\n", variables.join(", "));
     let names = scripts.iter().map(|script| script.file_name().unwrap_or_default().to_string_lossy());
 
-    let arguments = Map::from_iter([("env".to_owned(), Value::from(variables))]);
+    let mut arguments = Map::new();
+    arguments.insert("env".to_owned(), variables.into());
     match call(socket, HOTPLUG, "call", &arguments, PATIENCE).await {
         Ok(_) => {
             text += &format!("procd runs the scripts in {shown}, one after the other, as root:\n");

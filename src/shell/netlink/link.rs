@@ -1,7 +1,5 @@
 //! Devices, addresses and per-device settings as rtnetlink messages, read; the settings also written.
 
-use std::collections::HashMap;
-
 use failoverd::kernel::{Address, IfIndex, Link, Sysctl};
 
 use super::wire::{Attribute, Body, INET, Malformed, split};
@@ -126,13 +124,14 @@ fn setting(values: &[u8], key: Sysctl) -> u32 {
 
 /// All devices, each with the carrier of what it sits on taken into account.
 pub(super) fn settle(found: Vec<Found>) -> Vec<Link> {
-    let below: HashMap<IfIndex, (bool, Option<IfIndex>)> =
-        found.iter().map(|found| (found.link.index, (found.link.up && found.link.carrier, found.lower))).collect();
+    let below: Vec<_> =
+        found.iter().map(|found| (found.link.index, found.link.up && found.link.carrier, found.lower)).collect();
     found
         .into_iter()
         .map(|Found { mut link, mut lower }| {
             for _ in 0..DEPTH {
-                let Some((carries, next)) = lower.and_then(|lower| below.get(&lower)) else { break };
+                let known = |lower| below.iter().find(|(index, ..)| *index == lower);
+                let Some((_, carries, next)) = lower.and_then(known) else { break };
                 link.carrier &= carries;
                 lower = *next;
             }

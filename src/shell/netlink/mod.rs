@@ -12,8 +12,6 @@ mod transport;
 mod watch;
 pub(crate) mod wire;
 
-use std::collections::HashSet;
-
 use failoverd::kernel::{
     IfIndex, Link, Lookup, LookupQuestion, Outcome, PROTOCOL, Route, RouteChange, Rule, RulePriority, Snapshot, Sysctl,
     TableId,
@@ -145,10 +143,13 @@ impl Kernel {
         let rules: Result<Vec<_>, _> = rules.map(|message| rule::parse(&message.body, links)).collect();
         // The kernel resumes a long list of rules by position, and does not say when it changed between two datagrams. A rule told twice
         // is taken once; one left out comes with the snapshot that the same change's event brings.
-        let mut seen = HashSet::new();
-        let mut rules: Vec<Rule> = decode(READ, rules)?.into_iter().flatten().collect();
-        rules.retain(|rule| seen.insert(rule.clone()));
-        Ok(rules)
+        let mut once: Vec<Rule> = Vec::new();
+        for rule in decode(READ, rules)?.into_iter().flatten() {
+            if !once.contains(&rule) {
+                once.push(rule);
+            }
+        }
+        Ok(once)
     }
 
     async fn all_rp_filter(&mut self) -> Result<u32, Error> {

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use failoverd::notice::Notice;
 use failoverd::ubus_call::UbusStatus;
 use failoverd::ubus_value;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use tokio::time::Instant;
 use ubus::OutboundMsg;
 
@@ -99,7 +99,8 @@ impl Bus {
         match (ask, answer) {
             (Ask::FindHotplug, Ok(Answer { object: Some(object), .. })) => {
                 let first = self.hotplug.waiting.front()?;
-                let arguments = Map::from_iter([("env".to_owned(), Value::from(assignments(&first.environment)))]);
+                let mut arguments = Map::new();
+                arguments.insert("env".to_owned(), assignments(&first.environment).into());
                 let args = match ubus_value::encode(&arguments) {
                     Ok(args) => args,
                     Err(error) => return self.unheard(error.to_string()),

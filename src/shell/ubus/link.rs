@@ -2,7 +2,6 @@
 //!
 //! `Bus` holds at most one and throws it away at the first fault.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -41,7 +40,7 @@ pub(super) struct Link {
     /// A PING is on its way and must be answered until then.
     pub(super) pong_until: Option<Instant>,
     /// Calls that were handed out and not answered yet, and when their callers have given up.
-    pub(super) pending: BTreeMap<(PeerId, u16), Instant>,
+    pub(super) pending: Vec<((PeerId, u16), Instant)>,
     /// Our own requests.
     pub(super) calls: Calls,
     /// netifd.
@@ -68,7 +67,7 @@ impl Link {
             phase: Phase::Hello { until: now + hello },
             last_heard: now,
             pong_until: None,
-            pending: BTreeMap::new(),
+            pending: vec![],
             calls: Calls::default(),
             following: Following::new(now),
             refusal_told: false,
@@ -144,7 +143,7 @@ impl Link {
         };
         let follow = self.following.deadline().filter(|_| follow && !matches!(self.phase, Phase::Hello { .. }));
         let others = phase.into_iter().chain(follow).chain(self.calls.deadline());
-        self.pending.values().copied().chain(others).fold(self.alive_until(idle), Instant::min)
+        self.pending.iter().map(|(_, until)| *until).chain(others).fold(self.alive_until(idle), Instant::min)
     }
 
     /// When to ask whether ubusd is alive, or to give it up.

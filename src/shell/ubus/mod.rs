@@ -225,9 +225,8 @@ impl Bus {
     pub(crate) fn reply(&mut self, to: ReplyTo, answer: Result<Value, UbusStatus>) {
         let Some(link) = self.link.as_mut().filter(|_| to.connection == self.connection) else { return };
         let Phase::Ready { object } = link.phase else { return };
-        if link.pending.remove(&(to.peer, to.sequence)).is_none() {
-            return;
-        }
+        let Some(at) = link.pending.iter().position(|(caller, _)| *caller == (to.peer, to.sequence)) else { return };
+        link.pending.swap_remove(at);
         let answer = answer.and_then(|value| match value {
             Value::Object(members) => ubus_value::encode(&members).map(Some).map_err(|error| {
                 log::warn!("ubus: an answer cannot be sent: {error}");
@@ -250,17 +249,13 @@ impl Bus {
 
     /// Sends a notice that has an action, as notification to the object's subscribers and as event. Never waits.
     pub(crate) fn notify(&mut self, notice: &Notice) {
-        if notice.action.is_none() {
-            return;
-        }
-        let Ok(Value::Object(members)) = serde_json::to_value(notice) else { return };
-        let Some(action) = members.get("action").and_then(Value::as_str).map(str::to_owned) else { return };
-        let event = Map::from_iter([
-            ("id".to_owned(), Value::from(OBJECT)),
-            ("data".to_owned(), Value::Object(members.clone())),
-        ]);
-        let (Ok(data), Ok(event)) = (ubus_value::encode(&members), ubus_value::encode(&event)) else { return };
-        self.send_notice(&action, &data, &event);
+        let (Some(action), Value::Object(members)) = (notice.action, notice.to_json()) else { return };
+        let data = ubus_value::encode(&members);
+        let mut event = Map::new();
+        event.insert("id".to_owned(), OBJECT.into());
+        event.insert("data".to_owned(), Value::Object(members));
+        let (Ok(data), Ok(event)) = (data, ubus_value::encode(&event)) else { return };
+        self.send_notice(action.word(), &data, &event);
     }
 
     fn send_notice(&mut self, action: &str, data: &BlobMsgTable, event: &BlobMsgTable) {

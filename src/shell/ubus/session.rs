@@ -43,8 +43,8 @@ impl Bus {
             link.pong_until = Some(now + timing.pong);
             self.send(Weight::Needed, &ping);
         }
-        let expired: Vec<_> = self.link.as_ref()?.pending.iter().filter(|(_, until)| now >= **until).collect();
-        for (peer, sequence) in expired.into_iter().map(|(caller, _)| *caller).collect::<Vec<_>>() {
+        let expired = self.link.as_ref()?.pending.iter().filter(|(_, until)| now >= *until).map(|(caller, _)| *caller);
+        for (peer, sequence) in expired.collect::<Vec<_>>() {
             let reply_to = ReplyTo { connection: self.connection, peer, sequence };
             self.reply(reply_to, Err(UbusStatus::Timeout));
         }
@@ -159,7 +159,8 @@ impl Bus {
     fn called(&mut self, now: Instant, peer: PeerId, sequence: u16, call: Result<Call, UbusStatus>) -> Option<Request> {
         let link = self.link.as_mut()?;
         let full = link.pending.len() >= MAX_PENDING;
-        link.pending.insert((peer, sequence), now + self.timing.pending);
+        link.pending.retain(|(caller, _)| *caller != (peer, sequence));
+        link.pending.push(((peer, sequence), now + self.timing.pending));
         let reply_to = ReplyTo { connection: self.connection, peer, sequence };
         match call {
             Ok(_) if full => self.reply(reply_to, Err(UbusStatus::UnknownError)),

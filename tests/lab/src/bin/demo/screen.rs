@@ -87,7 +87,7 @@ impl Screen {
         let Some(terminal) = &self.terminal else { return };
         let (columns, rows) = terminal.size();
         let text = match top {
-            Top::Status(Some(status)) => table::render(status, columns.min(100), terminal.colour),
+            Top::Status(Some(status)) => table::render(&serde_json::json!(status), columns.min(100), terminal.colour),
             Top::Status(None) => "failoverd is starting".to_owned(),
             Top::Stopped => "failoverd has stopped".to_owned(),
         };

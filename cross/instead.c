@@ -1,5 +1,16 @@
+// What std would take from libunwind and libc for little use and many bytes. Linked by zig-cc, before them.
+
+#include <errno.h>
+#include <sys/prctl.h>
+
+// Threads are named by themselves alone. For the names of others libc has a printf, 12 kB that nobody else needs.
+int pthread_setname_np(unsigned long thread, const char *name) {
+    (void)thread;
+    return prctl(PR_SET_NAME, name, 0, 0, 0) ? errno : 0;
+}
+
 // Ends every backtrace of a panic before it begins: the programs carry no unwind tables, so it would be empty, and libunwind, which std
-// would call for it, is 30 kB that then nobody needs. Linked by zig-cc in its place. 5 is _URC_END_OF_STACK of the unwinder's ABI.
+// would call for it, is 30 kB. 5 is _URC_END_OF_STACK of the unwinder's ABI.
 
 int _Unwind_Backtrace(void *trace, void *data) {
     (void)trace, (void)data;
