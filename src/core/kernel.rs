@@ -121,7 +121,8 @@ impl Core {
         self.active_since = now;
         let active = self.active;
         self.providers.iter_mut().filter(|it| Some(it.id) == active).for_each(|it| it.presumed = true);
-        let before = self.state.active.as_ref();
+        // A crash leaves our slots in the kernel, which are newer than what was noted of them.
+        let before = self.state.active.as_ref().filter(|_| !defaults.iter().any(|route| route.is_ours()));
         self.providers.iter_mut().filter(|it| Some(&it.settings.name) == before).for_each(Provider::resume);
     }
 

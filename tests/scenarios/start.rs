@@ -82,6 +82,22 @@ fn a_stop_and_a_start_leave_the_preferred_provider_active() {
 }
 
 #[test]
+fn after_a_crash_the_kernel_knows_better_than_the_state_file() {
+    let mut world = healthy(3, Config::count(3), 1);
+    world.line("wan0").silent = true;
+    world.pass(secs(5));
+    world.crash();
+    // It ended between the change of the routes and the note of it.
+    world.state.active = Some("a".to_owned());
+    world.line("wan0").silent = false;
+    world.start(Config::count(3).0);
+    for _ in 0..40 {
+        world.pass(secs(1));
+        assert_eq!(world.traffic(), "wan1");
+    }
+}
+
+#[test]
 fn a_single_provider_has_nothing_to_choose() {
     for (with_default, slots, why) in [(true, 1, "its own route is enough"), (false, 1, "any is better than none")] {
         let metrics: &[(u32, u32)] = if with_default { &[(0, 0)] } else { &[] };
