@@ -1,0 +1,139 @@
+//! What the page writes: golden files, before and after it has been used.
+
+use super::*;
+
+#[test]
+fn what_is_written_is_what_a_person_would_write() {
+    let router = Router::new(TWO);
+    type Act = fn(&Router);
+    let cases: [(&str, Act, &str); 7] = [
+        ("full", edit_one_field, "nothing of a file of every option is lost"),
+        (
+            "no_settings",
+            |it| {
+                it.tab("failover");
+                it.select(SETTINGS, "failback", "manual")
+            },
+            "a named section, on top",
+        ),
+        ("add", add_two, "what was chosen, no defaults"),
+        ("order", drag_and_clear, "the order, although an option goes with it"),
+        (
+            "defaults",
+            change_flags,
+            "a flag where it is not the default, a value that equals the default since it was typed",
+        ),
+        ("remove", |it| it.browser().click("tr[data-sid=fiber] .cbi-button-remove"), "a section less"),
+        ("tests", add_a_test, "lists"),
+    ];
+    for (name, act, why) in cases {
+        router.page.world.configure(&golden(&format!("{name}.before")));
+        router.open();
+        act(&router);
+        router.apply();
+        router.wait_config(&golden(&format!("{name}.after")), &format!("{name}: {why}"));
+        // LuCI loads the page again.
+        router.browser().wait("the page after it", &format!("!{OPEN} && document.querySelector({})", json!(PROVIDERS)));
+    }
+    let uncaught: Vec<String> =
+        router.browser().console().into_iter().filter(|line| line.contains("Uncaught")).collect();
+    assert_eq!(uncaught, Vec::<String>::new());
+}
+
+fn edit_one_field(router: &Router) {
+    for section in ["fiber", "lte", "old"] {
+        router.edit(section);
+        router.save_modal();
+    }
+    router.tab("test");
+    router.edit("web");
+    router.save_modal();
+    assert_eq!(router.changes(), json!({}), "looking changes nothing");
+    router.tab("provider");
+    router.edit("fiber");
+    router.browser().screenshot("settings-modal");
+    router.page.assert_accessible();
+    router.fill(MODAL, "weight", "4");
+    router.save_modal();
+    assert_eq!(router.changes(), json!({ "failover": [["set", "fiber", "weight", "4"]] }));
+    assert_eq!(router.browser().count("img[src=x]"), 0, "a description is text");
+}
+
+fn add_two(router: &Router) {
+    router.add(PROVIDERS, "spare");
+    router.modal_opens();
+    router.choose("interface", "wanb");
+    router.tick(MODAL, "metered");
+    router.save_modal();
+    router.add(PROVIDERS, "stick");
+    router.modal_opens();
+    router.fill(MODAL, "description", "The 'old' one");
+    router.choose("device", "wan1");
+    router.modal_tab("checks");
+    router.fill(MODAL, "interval", "300ms");
+    router.modal_tab("advanced");
+    router.fill(MODAL, "gateway", "none");
+    router.save_modal();
+}
+
+fn drag_and_clear(router: &Router) {
+    router.browser().run("document.querySelector('tr[data-sid=lte] .drag-handle').focus()", json!([]));
+    router.browser().press(UP);
+    let order = || {
+        router
+            .browser()
+            .value("Array.from(document.querySelectorAll('tr[data-sid]'), row => row.dataset.sid).slice(0, 2)")
+    };
+    wait_for(SOON, "the row above", || order() == json!(["lte", "fiber"])).unwrap();
+    router.edit("lte");
+    router.tick(MODAL, "metered");
+    router.save_modal();
+}
+
+fn change_flags(router: &Router) {
+    router.edit("fiber");
+    router.tick(MODAL, "enabled");
+    router.save_modal();
+    router.edit("lte");
+    router.tick(MODAL, "metered");
+    router.tick(MODAL, "metered");
+    router.save_modal();
+    router.tab("failover");
+    router.tick(SETTINGS, "enabled");
+    router.select(SETTINGS, "last_resort", "first");
+    router.select(SETTINGS, "pin", "lte");
+    router.tab("checks");
+    router.fill(SETTINGS, "interval", "0.3");
+    router.fill(SETTINGS, "up", "3");
+}
+
+fn add_a_test(router: &Router) {
+    router.tab("test");
+    router.add(TESTS, "near");
+    router.modal_opens();
+    for target in ["192.0.2.1", "192.0.2.3", "192.0.2.2"] {
+        router.browser().type_into(&format!("{MODAL} [data-name=target] .add-item input"), &format!("{target}{ENTER}"));
+    }
+    let third = format!("{MODAL} [data-name=target] .item:nth-child(2)");
+    router.browser().run("document.querySelector(arguments[0]).focus()", json!([third]));
+    router.browser().press(DELETE);
+    router.save_modal();
+    router.tab("provider");
+    router.edit("fiber");
+    router.choose("test", "near");
+    router.save_modal();
+}
+
+#[test]
+fn a_file_with_every_option_is_one() {
+    let text = golden("full.before");
+    let file = uci::parse(text.as_bytes());
+    let schema = failoverd::settings::export();
+    for option in schema["options"].as_array().unwrap() {
+        for section in option["sections"].as_array().unwrap() {
+            let name = option["name"].as_str().unwrap();
+            let of_kind = |it: &&uci::Section| section == it.kind.as_str();
+            assert!(file.sections.iter().filter(of_kind).any(|it| it.option(name).is_some()), "{name} in {section}");
+        }
+    }
+}
