@@ -18,6 +18,7 @@ mod lines;
 mod netifd;
 mod never_without;
 mod others;
+mod page;
 mod put_back;
 mod second_opinion;
 mod series;

@@ -3,34 +3,9 @@
 
 use lab::{LabConfig, wait_for};
 use serde_json::{Value, json};
-use ubus::UbusError;
-use ubus::client::UbusClient;
 
-use crate::events::Line;
+use crate::page::Page;
 use crate::world::{SOON, World};
-
-/// Who draws a page.
-struct Page {
-    client: UbusClient<Line>,
-    object: u32,
-}
-
-impl Page {
-    fn new(world: &World) -> Page {
-        let (client, object) = Line::client(world);
-        Page { client, object }
-    }
-
-    /// The reply of `series`, or ubus' status.
-    fn ask(&mut self, arguments: &Value) -> Result<Value, i32> {
-        let arguments = failoverd::ubus_value::encode(arguments.as_object().unwrap()).unwrap();
-        match self.client.invoke(self.object, "series", &arguments) {
-            Ok(reply) => Ok(serde_json::from_str(&ubus::blobmsg::to_json(&reply, true)).unwrap()),
-            Err(UbusError::Status(status)) => Err(status),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
 
 /// The entries of `wan<number>`.
 fn entries(reply: &Value, number: u8) -> &[Value] {
@@ -51,7 +26,7 @@ fn an_outage_is_remembered() {
     let mut last = json!({ "next": 0 });
     let mut read_until = |page: &mut Page, what: &str, done: &dyn Fn(&Value) -> bool| {
         let waited = wait_for(SOON, what, || {
-            last = page.ask(&json!({ "since": last["next"] })).unwrap();
+            last = page.ask("series", &json!({ "since": last["next"] })).unwrap();
             read.extend_from_slice(entries(&last, 0));
             done(&last)
         });
@@ -69,17 +44,17 @@ fn an_outage_is_remembered() {
     let (last, read) = read_until(&mut page, "a success again", &succeeded);
     assert_eq!(last["next"], last["uptime"]);
 
-    let whole = page.ask(&json!({})).unwrap();
+    let whole = page.ask("series", &json!({})).unwrap();
     let up_to_then: Vec<_> = entries(&whole, 0).iter().filter(|it| it[0].as_u64() < last["next"].as_u64()).collect();
     assert_eq!(up_to_then, read.iter().collect::<Vec<_>>(), "the increments are the whole");
-    let minutes = page.ask(&json!({ "step": 60 })).unwrap();
+    let minutes = page.ask("series", &json!({ "step": 60 })).unwrap();
     assert!(
         entries(&minutes, 0).iter().any(|entry| entry[1] == "offline" && entry[2].as_f64() > Some(0.0)),
         "{minutes}"
     );
     assert!(entries(&minutes, 1).iter().all(|entry| entry[1] != "offline"), "{minutes}");
     assert!(minutes["switches"].is_array(), "{minutes}");
-    let one = page.ask(&json!({ "provider": "wan1", "ubus_rpc_session": "0" })).unwrap();
+    let one = page.ask("series", &json!({ "provider": "wan1", "ubus_rpc_session": "0" })).unwrap();
     assert!(one["providers"].as_array().unwrap().len() == 1 && one["switches"].is_null(), "{one}");
     for (arguments, status, why) in [
         (json!({ "provider": "wan7" }), 4, "no such provider"),
@@ -87,7 +62,7 @@ fn an_outage_is_remembered() {
         (json!({ "step": 3660 }), 2, "more than an hour"),
         (json!({ "since": "0" }), 2, "text"),
     ] {
-        assert_eq!(page.ask(&arguments), Err(status), "{why}");
+        assert_eq!(page.ask("series", &arguments), Err(status), "{why}");
     }
 
     world.wait_status("an answer of every target", |status| {
@@ -96,12 +71,12 @@ fn an_outage_is_remembered() {
     });
 
     world.ask(&["reload"]);
-    let after = page.ask(&json!({})).unwrap();
+    let after = page.ask("series", &json!({})).unwrap();
     assert!(after["run"] == first["run"] && failed(&after), "a reload keeps it all: {after}");
     daemon.kill().unwrap();
     let daemon = world.start();
     let mut page = Page::new(&world);
-    let other = page.ask(&json!({})).unwrap();
+    let other = page.ask("series", &json!({})).unwrap();
     assert!(other["run"] != first["run"] && !failed(&other), "another run: {other}");
     world.stop(&daemon);
 }

@@ -4,9 +4,8 @@ use std::fs;
 
 use lab::{InitialDefault, LabConfig, Netifd, protocol, wait_for};
 use serde_json::{Value, json};
-use ubus::client::UbusClient;
 
-use crate::events::Line;
+use crate::page::Page;
 use crate::world::{BRISK, SOON, World};
 
 const NETWORK: &str = "config interface 'lan'\n\toption proto 'static'\n\toption device 'client'\n\n\
@@ -15,25 +14,6 @@ const NETWORK: &str = "config interface 'lan'\n\toption proto 'static'\n\toption
 const FIREWALL: &str = "config zone\n\toption name 'lan'\n\tlist network 'lan'\n\n\
     config zone\n\toption name 'wan'\n\toption masq '1'\n\toption network 'first'\n\tlist device 'wan+'\n\n\
     config forwarding\n\toption src 'lan'\n\toption dest 'wan'\n";
-
-/// Who fills in a form.
-struct Page {
-    client: UbusClient<Line>,
-    object: u32,
-}
-
-impl Page {
-    fn new(world: &World) -> Page {
-        let (client, object) = Line::client(world);
-        Page { client, object }
-    }
-
-    fn ask(&mut self, method: &str, arguments: &Value) -> Value {
-        let arguments = failoverd::ubus_value::encode(arguments.as_object().unwrap()).unwrap();
-        let reply = self.client.invoke(self.object, method, &arguments).unwrap();
-        serde_json::from_str(&ubus::blobmsg::to_json(&reply, true)).unwrap()
-    }
-}
 
 fn world() -> World {
     let initial_defaults = vec![InitialDefault { provider: 0, metric: 0, protocol: protocol::DHCP }];
@@ -92,7 +72,7 @@ fn a_page_hears_what_validate_says() {
         };
         let refused: Vec<String> = lines(&told.stderr).into_iter().filter(|it| !it.starts_with("warning: ")).collect();
         let warnings_told = [warned(&told.stderr), warned(&told.stdout)].concat();
-        let verdict = page.ask("validate", &json!({ "config": text }));
+        let verdict = page.ask("validate", &json!({ "config": text })).unwrap();
         assert_eq!(
             verdict,
             json!({
@@ -106,7 +86,7 @@ fn a_page_hears_what_validate_says() {
         assert_eq!(counts, (problems, warnings), "{why}: {verdict:#}");
     }
     // What a page tries out changes nothing, however long it is.
-    let long = page.ask("validate", &json!({ "config": "x\n".repeat(400_000) }));
+    let long = page.ask("validate", &json!({ "config": "x\n".repeat(400_000) })).unwrap();
     assert!(texts(&long["problems"])[0].contains("more than 32 kB"), "{long}");
     let status = world.status();
     assert_eq!((&status["active"], &status["config_errors"]), (&json!("wan0"), &Value::Null), "{status:#}");
@@ -137,7 +117,7 @@ fn a_draft_is_what_init_would_write() {
     let mut page = Page::new(&world);
     world.wait_status("no provider", |status| status["warnings"].to_string().contains("no provider"));
 
-    let by_files = page.ask("draft", &json!({}));
+    let by_files = page.ask("draft", &json!({})).unwrap();
     assert_eq!(drafted(&by_files), shown(&world), "by the files alone");
     assert_eq!(
         by_files["sections"],
@@ -156,8 +136,8 @@ fn a_draft_is_what_init_would_write() {
     let all = [interface("first", "dhcp", "wan0", "192.168.1.1"), interface("modem", "qmi", "wan1", "192.168.2.1")];
     netifd.set(json!({ "interface": all }));
     let knows = |draft: &Value| draft["sections"].as_array().unwrap().len() == 2;
-    wait_for(SOON, "netifd's interfaces", || knows(&page.ask("draft", &json!({})))).unwrap();
-    let draft = page.ask("draft", &json!({}));
+    wait_for(SOON, "netifd's interfaces", || knows(&page.ask("draft", &json!({})).unwrap())).unwrap();
+    let draft = page.ask("draft", &json!({})).unwrap();
     assert_eq!(drafted(&draft), shown(&world), "with what netifd knows");
     assert_eq!(
         draft["sections"][1],
@@ -172,8 +152,8 @@ fn a_draft_is_what_init_would_write() {
     netifd.announce("lan", true);
     world.lab.write_file("network", "config interface 'lan'\n\toption proto 'static'\n").unwrap();
     let nothing = |draft: &Value| draft["sections"] == json!([]);
-    wait_for(SOON, "no interfaces", || nothing(&page.ask("draft", &json!({})))).unwrap();
-    let empty = page.ask("draft", &json!({}));
+    wait_for(SOON, "no interfaces", || nothing(&page.ask("draft", &json!({})).unwrap())).unwrap();
+    let empty = page.ask("draft", &json!({})).unwrap();
     assert_eq!(drafted(&empty), shown(&world), "nothing found");
     assert!(empty["left_out"][0].as_str().unwrap().contains("no line to the internet was found"), "{empty:#}");
     world.stop(&daemon);
@@ -193,7 +173,7 @@ fn providers_on_devices_do_not_keep_netifd_from_being_asked_for_a_draft() {
     assert_eq!(netifd.dumps(), 0, "nothing of theirs is netifd's");
     let mut draft = Value::Null;
     let done = wait_for(SOON, "netifd's interface in the draft", || {
-        draft = page.ask("draft", &json!({}));
+        draft = page.ask("draft", &json!({})).unwrap();
         draft["config"].as_str().unwrap().contains("'later'")
     });
     done.unwrap_or_else(|error| panic!("{error}; the draft is {draft:#}"));
@@ -205,7 +185,7 @@ fn providers_on_devices_do_not_keep_netifd_from_being_asked_for_a_draft() {
 fn a_page_gets_every_option() {
     let world = world();
     let daemon = world.start();
-    let schema = Page::new(&world).ask("schema", &json!({}));
+    let schema = Page::new(&world).ask("schema", &json!({})).unwrap();
     assert_eq!(schema, failoverd::settings::export());
     assert!(schema.to_string().len() < 16 * 1024, "{}", schema.to_string().len());
     world.stop(&daemon);
