@@ -53,7 +53,10 @@ fn an_outage_is_remembered() {
         "{minutes}"
     );
     assert!(entries(&minutes, 1).iter().all(|entry| entry[1] != "offline"), "{minutes}");
-    assert!(minutes["switches"].is_array(), "{minutes}");
+    let told = minutes["switches"].as_array().unwrap().iter().find(|it| it["from"] == "wan0" && it["to"] == "wan1");
+    let switch = told.unwrap_or_else(|| panic!("{minutes}"));
+    assert_eq!((&switch["reason_code"], &switch["parts"][1]), (&json!("lost_probes"), &json!("wan0")), "{switch}");
+    assert!(switch["reason"].as_str().unwrap().starts_with("wan0: lost "), "{switch}");
     let one = page.ask("series", &json!({ "provider": "wan1", "ubus_rpc_session": "0" })).unwrap();
     assert!(one["providers"].as_array().unwrap().len() == 1 && one["switches"].is_null(), "{one}");
     for (arguments, status, why) in [
