@@ -71,7 +71,7 @@ impl Core {
         } else if !active.is_reliable() {
             match standing {
                 Standing::Only { .. } => say!("{0}; there is no other provider.", trouble(active)),
-                _ => say!("No provider is reliable: traffic stays on {0}, unproven; {1}.", name, trouble(active)),
+                _ => say!("No provider is reliable: traffic goes through {0}, unproven; {1}.", name, trouble(active)),
             }
         } else {
             let online = now.since(self.active_since.max(active.told.map_or(now, |(_, since)| since)));

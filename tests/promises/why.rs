@@ -39,6 +39,6 @@ fn the_way_of_the_traffic_is_explained() {
     world.wait_status("none to be reliable", |status| status["unverified"] == true);
     let none = world.cli(&["why"]);
     assert_eq!(none.code(), 1, "{}", none.stdout);
-    assert!(none.stdout.starts_with("No provider is reliable: traffic stays on "), "{}", none.stdout);
+    assert!(none.stdout.starts_with("No provider is reliable: traffic goes through "), "{}", none.stdout);
     world.stop(&daemon);
 }
