@@ -189,7 +189,8 @@ fn nobody_is_reliable() {
             world.pass(secs(20));
         }
         let (sentence, code) = headline(&world);
-        let dead = format!("No provider is reliable: traffic goes through {used}, unproven; {used} is offline ({DEAD}).");
+        let dead =
+            format!("No provider is reliable: traffic goes through {used}, unproven; {used} is offline ({DEAD}).");
         assert_eq!((sentence, code), (dead, "last_resort"));
         assert!(!why(&world).reliable);
         assert!(said(&world, used).contains(why_it), "{}", said(&world, used));
