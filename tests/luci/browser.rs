@@ -141,9 +141,22 @@ impl Browser {
         self.value(&format!("document.querySelectorAll({}).length", json!(selector))).as_u64().unwrap()
     }
 
-    /// Clicks the first element that fits, with the mouse: it must be there, and nothing in front of it.
+    /// Clicks the first element that fits, with the mouse: it must be there, and nothing in front of it. Again, if the page has moved it
+    /// away from under the mouse meanwhile.
     pub(crate) fn click(&self, selector: &str) {
-        self.on(selector, "click", &json!({}));
+        // A list hears of a click on its entry in the entry's place.
+        let script = "const wanted = arguments[0];
+            window.arrived = false;
+            window.addEventListener('click', ({ target }) => {
+                window.arrived = !!target.closest(wanted) || (target.matches('select') && !!target.querySelector(wanted));
+            }, { capture: true, once: true });";
+        let done = wait_for(SOON, &format!("a click on {selector} to arrive"), || {
+            self.run(script, json!([selector]));
+            self.on(selector, "click", &json!({}));
+            // Another page by now: it has arrived.
+            self.value("window.arrived ?? true") == true
+        });
+        done.unwrap_or_else(|error| panic!("{error}; the page says: {}", self.text("body")));
     }
 
     /// Types into the first element that fits; keys beyond text are WebDriver's (`\u{e007}` is Enter).

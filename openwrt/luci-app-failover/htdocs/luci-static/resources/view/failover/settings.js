@@ -318,12 +318,12 @@ return view.extend({
 		zones = Object.fromEntries(found.flatMap(zone => zone.getNetworks().map(name => [ name, zone.getName() ])));
 
 		this.may = L.hasViewPermission();
-		this.order = Promise.resolve();
+		this.last = Promise.resolve();
 		this.notes = E('div');
 		this.offer = E('div');
 		this.map = new form.Map(CONFIG);
 		this.map.tabbed = true;
-		this.map.save = (...args) => form.Map.prototype.save.apply(this.map, args).then(() => this.review());
+		this.map.save = (...args) => this.inTurn(() => form.Map.prototype.save.apply(this.map, args)).then(() => this.review());
 
 		const providers = this.addGrid('provider', _('Providers'),
 			[ _('The first reliable provider is used.'), this.may && _('Drag the rows into order, or move them by the arrow keys on ☰; a priority that is set goes before the place.') ].filter(said => said).join(' '));
@@ -459,13 +459,22 @@ return view.extend({
 		move(rows, row);
 
 		if (String(order()) != String(before))
-			this.order = this.order.then(() => {
+			this.inTurn(() => {
 				const ids = order();
 
 				ids.slice(1).forEach((sid, i) => uci.move(CONFIG, sid, ids[i], true));
 
 				return uci.save();
 			});
+	},
+
+	/* One saving after the other: each sends all that is staged, and the form is drawn anew after it. */
+	inTurn(save) {
+		const saved = this.last.then(save);
+
+		this.last = saved.catch(() => {});
+
+		return saved;
 	},
 
 	/* Shows what the daemon says of the configuration. */
@@ -524,7 +533,7 @@ return view.extend({
 
 	/* Unless the daemon refuses; true: saved. */
 	handleSave() {
-		return this.order.then(() => consult(this.settings)).then(verdict => {
+		return this.last.then(() => consult(this.settings)).then(verdict => {
 			if (verdict?.problems.length) {
 				this.show(verdict);
 				this.notes.firstChild.focus();
