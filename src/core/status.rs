@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Core;
 use crate::event::ProviderId;
 use crate::moment::Moment;
-use crate::provider::Provider;
+use crate::provider::{Provider, ProviderState};
 use crate::ranking::Why;
 use crate::settings::{Failback, UplinkSource};
 use crate::status::{History, HistoryEntry, ProviderStatus, Status, TargetStatus, TestStatus};
@@ -170,6 +170,14 @@ impl Core {
         let asked = |it: &&Provider| name.is_none_or(|name| it.settings.name == name);
         let after = |it: &Provider| it.checks + 1 + u64::from(it.prober.is_running());
         self.providers.iter().filter(asked).map(|it| (it.settings.name.clone(), after(it))).collect()
+    }
+
+    /// Whether a provider has made that many checks, or can make none now.
+    pub fn has_checked(&self, name: &str, wanted: u64) -> bool {
+        let can = |it: &Provider| {
+            matches!(it.state(), ProviderState::Checking | ProviderState::Online | ProviderState::Offline)
+        };
+        self.by_name(name).is_none_or(|it| it.checks >= wanted || !can(it))
     }
 }
 

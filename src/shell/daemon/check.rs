@@ -38,17 +38,8 @@ impl Daemon {
             return;
         }
         let now = clock::now();
-        let status = self.core.status(now);
-        let done = |check: &WaitingCheck| {
-            check.until <= now
-                || check.wanted.iter().all(|(name, wanted)| {
-                    let provider = status.providers.iter().find(|provider| provider.name == *name);
-                    provider.is_none_or(|it| {
-                        it.checks >= *wanted
-                            || !matches!(it.state.as_str(), "checking" | "online" | "degraded" | "offline")
-                    })
-                })
-        };
+        let checked = |(name, wanted): &(String, u64)| self.core.has_checked(name, *wanted);
+        let done = |check: &WaitingCheck| check.until <= now || check.wanted.iter().all(checked);
         let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut self.checks).into_iter().partition(done);
         self.checks = waiting;
         for check in done {
