@@ -18,15 +18,15 @@ fn flow(world: &World) -> Stream {
     stream
 }
 
-/// Ends the flow; the datagrams lost since `from`.
-fn lost(stream: Stream, from: Instant) -> usize {
-    let end = Instant::now();
-    stream.stop(SECOND).lost_between(from, end)
+/// The most datagrams that a switch may lose, when so many are on their way at once. With masquerade the kernel drops the first one
+/// that leaves by another device and forgets the flow: what is on its way then finds no way back. Without it nothing is lost.
+fn most(nat: Nat, on_their_way: usize) -> usize {
+    if nat == Nat::Masquerade { 1 + on_their_way } else { 0 }
 }
 
 #[test]
 fn failback_loses_nothing_that_the_kernel_does_not_lose_by_itself() {
-    for (nat, most) in [(Nat::None, 0), (Nat::Snat, 0), (Nat::Masquerade, 1)] {
+    for nat in [Nat::None, Nat::Snat, Nat::Masquerade] {
         let world = World::alone(config(true, nat));
         let daemon = world.start();
         let stream = flow(&world);
@@ -35,15 +35,17 @@ fn failback_loses_nothing_that_the_kernel_does_not_lose_by_itself() {
         let healed = Instant::now();
         world.provider(0).silent(false);
         stream.wait_until_via(0, SOON).unwrap();
-        let lost = lost(stream, healed);
-        assert!(lost <= most, "{nat:?}: {lost} datagrams lost at failback");
+        let end = Instant::now();
+        let timeline = stream.stop(SECOND);
+        let (lost, waiting) = (timeline.lost_between(healed, end), timeline.on_their_way_between(healed, end));
+        assert!(lost <= most(nat, waiting), "{nat:?}: {lost} datagrams lost at failback, {waiting} on their way");
         world.stop(&daemon);
     }
 }
 
 #[test]
 fn a_pin_moves_traffic_and_loses_no_more() {
-    for (nat, most) in [(Nat::None, 0), (Nat::Snat, 0), (Nat::Masquerade, 1)] {
+    for nat in [Nat::None, Nat::Snat, Nat::Masquerade] {
         let world = World::alone(config(true, nat));
         let daemon = world.start();
         world.wait_slots(&[(2, 0), (3, 1), (4, 2)]);
@@ -55,8 +57,8 @@ fn a_pin_moves_traffic_and_loses_no_more() {
             // The second of two datagrams in a row is answered: what was lost before is lost.
             std::thread::sleep(SECOND / 10);
             let until = Instant::now() - SECOND / 20;
-            let lost = stream.lost_between(ordered, until);
-            assert!(lost <= most, "{nat:?}, {command:?}: {lost} datagrams lost");
+            let (lost, waiting) = (stream.lost_between(ordered, until), stream.on_their_way_between(ordered, until));
+            assert!(lost <= most(nat, waiting), "{nat:?}, {command:?}: {lost} lost, {waiting} on their way");
         }
         world.stop(&daemon);
     }

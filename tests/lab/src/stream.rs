@@ -90,6 +90,12 @@ impl Stream {
         lock(&self.timeline).lost_between(from, until)
     }
 
+    /// Datagrams on their way at once, see [`Timeline::on_their_way_between`].
+    #[must_use]
+    pub fn on_their_way_between(&self, from: Instant, until: Instant) -> usize {
+        lock(&self.timeline).on_their_way_between(from, until)
+    }
+
     /// Longest pause of a window, see [`Timeline::outage_between`].
     #[must_use]
     pub fn outage_between(&self, from: Instant, until: Instant) -> Duration {

@@ -50,6 +50,15 @@ impl Timeline {
         self.sent_between(from, until).filter(|datagram| datagram.answer.is_none()).count()
     }
 
+    /// The most datagrams of a window that were on their way at the same time, of those that were answered; at least one. When an
+    /// entry of connection tracking goes, their answers go with it.
+    #[must_use]
+    pub fn on_their_way_between(&self, from: Instant, until: Instant) -> usize {
+        let spans = || self.sent_between(from, until).filter_map(|it| Some((it.sent_at, it.answer?.at)));
+        let at_once = |at: Instant| spans().filter(|(sent, answered)| *sent <= at && at < *answered).count();
+        spans().map(|(sent, _)| at_once(sent)).max().unwrap_or(0).max(1)
+    }
+
     /// The longest time between two answers, of which the later came, or is still missing, in the window. A stream
     /// without any loss shows its interval here.
     #[must_use]
@@ -120,6 +129,19 @@ mod tests {
             let end = start + Duration::from_millis(20 * (script.len() as u64 - 1) + 5);
             assert_eq!(timeline.lost_between(start, end), lost, "{why}");
             assert_eq!(timeline.outage_between(start, end).as_millis(), outage_ms, "{why}");
+        }
+    }
+
+    #[test]
+    fn how_many_are_on_their_way() {
+        let start = Instant::now();
+        for (answered_ms, want) in [([5, 5, 5], 1), ([25, 5, 5], 2), ([45, 45, 45], 3)] {
+            let mut timeline = timeline(start, "000");
+            for (datagram, after) in timeline.datagrams.iter_mut().zip(answered_ms) {
+                let at = datagram.sent_at + Duration::from_millis(after);
+                datagram.answer = Some(Answer { provider: 0, at });
+            }
+            assert_eq!(timeline.on_their_way_between(start, start + Duration::from_secs(1)), want, "{answered_ms:?}");
         }
     }
 
