@@ -7,7 +7,7 @@ mod operator;
 mod tests;
 
 use crate::neighbours::{Configured, Firewall, Neighbours, Network, Protocol, Zone, protocol};
-use crate::settings::{GatewaySetting, Problem, ProviderSettings, Settings, TestKind, UplinkSource, did_you_mean};
+use crate::settings::{GatewaySetting, Host, Problem, ProviderSettings, Settings, Target, UplinkSource, did_you_mean};
 use crate::uci::File;
 
 /// Everything to be said about a configuration that is valid: `file` is the parsed text of `settings`, `path` its name.
@@ -217,8 +217,9 @@ fn one_operator(provider: &ProviderSettings, settings: &Settings) -> Option<Stri
     // Names are compared only where some are chosen: a text from a page may have a thousand.
     let all = provider.tests.len() == settings.tests.len();
     let used = |name: &String| all || provider.tests.contains(name);
-    let tests = settings.tests.iter().filter(|test| used(&test.name) && test.kind == TestKind::Ping);
-    let targets: Vec<_> = tests.flat_map(|test| &test.targets).copied().collect();
+    let tests = settings.tests.iter().filter(|test| used(&test.name));
+    let address = |target: &Target| if let Host::Address(address) = target.host { Some(address) } else { None };
+    let targets = tests.flat_map(|test| &test.targets).map(address).collect::<Option<Vec<_>>>()?;
     let whose = operator::of_all(&targets)?;
     let names: Vec<String> = provider.tests.iter().map(|name| format!("'{name}'")).collect();
     let (noun, all) = if names.len() == 1 { ("test", "its") } else { ("tests", "their") };

@@ -150,7 +150,10 @@ impl Core {
             Event::Interfaces(interfaces) => self.interfaces_told(now, interfaces, &mut out),
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
-            Event::Received { provider, packets } => {
+            Event::Answered { provider, token, at } => self.answered(now, provider, token, at, &mut out),
+            // Nobody asks yet.
+            Event::Resolved { .. } => {}
+            Event::Received { provider, packets, gateway: _ } => {
                 self.with_prober(provider, now, &mut out, |prober, random, steps| {
                     prober.prober.received(now, packets, random, steps)
                 });

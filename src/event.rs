@@ -5,13 +5,16 @@
 mod state;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::icmp::Icmp;
 use crate::kernel::{Applied, IfIndex, LookupQuestion, Network, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::netifd::Interface;
 use crate::notice::Notice;
-use crate::settings::Settings;
+use crate::question::Question;
+use crate::reason::Refusal;
+use crate::settings::{Recover, Settings};
 
 pub use state::{MovedRoute, SavedSysctl, State};
 
@@ -44,14 +47,32 @@ pub enum Event {
         /// When the kernel received it.
         at: Moment,
     },
-    /// A probe could not be sent.
+    /// The target of a probe other than ping has answered as it should.
+    Answered {
+        /// Of which provider.
+        provider: ProviderId,
+        /// Which probe.
+        token: ProbeToken,
+        /// When.
+        at: Moment,
+    },
+    /// A probe has failed without being lost: not sent, refused, or answered wrongly. One that gets no answer is never told.
     ProbeRefused {
         /// Of which provider.
         provider: ProviderId,
         /// Which probe.
         token: ProbeToken,
-        /// The operating system's words.
-        cause: String,
+        /// Why.
+        cause: Refusal,
+    },
+    /// The answer to [`Action::Resolve`].
+    Resolved {
+        /// Of which provider.
+        provider: ProviderId,
+        /// The name.
+        name: String,
+        /// Its addresses, or why there are none.
+        outcome: Result<Resolved, String>,
     },
     /// The answer to [`Action::CountReceived`].
     Received {
@@ -59,6 +80,8 @@ pub enum Event {
         provider: ProviderId,
         /// Packets since [`Action::WatchReceived`]; `None` if they could not be counted.
         packets: Option<u32>,
+        /// What the kernel's neighbour table says of the gateway.
+        gateway: Neighbour,
     },
     /// A new, valid configuration.
     Reload(Box<Settings>),
@@ -82,19 +105,41 @@ pub enum Event {
 /// A wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Send an ICMP echo request out of `device`.
+    /// Ask this question out of `device`.
     Probe {
         /// Whose socket.
         provider: ProviderId,
         /// The device to bind to; a socket bound to another one is replaced.
         device: IfIndex,
-        /// What goes into the packet.
+        /// Names the probe; for ping it goes into the packet, for DNS its cookie's low half.
         token: ProbeToken,
-        /// Where to.
-        target: IpAddr,
+        /// What.
+        question: Question,
+        /// After this time nobody waits for the answer any more.
+        timeout: Duration,
     },
-    /// This provider is not probed any more: close its sockets.
+    /// This provider is not probed any more: close its sockets, end its scripts and look-ups of names.
     CloseProber(ProviderId),
+    /// Ask these DNS servers, one after the other, for the addresses of a name, then tell them by [`Event::Resolved`].
+    Resolve {
+        /// Through which provider.
+        provider: ProviderId,
+        /// The device to bind to.
+        device: IfIndex,
+        /// The name.
+        name: String,
+        /// At least one.
+        servers: Vec<IpAddr>,
+        /// For each server.
+        timeout: Duration,
+    },
+    /// Have netifd set the interface up again. `exec` is a notice alone: the hotplug scripts do it.
+    Recover {
+        /// The netifd interface.
+        interface: String,
+        /// How.
+        how: Recover,
+    },
     /// Begin to count what the provider's device receives from beyond `network` (PACKET_HOST, unicast, no ICMP unreachable).
     WatchReceived {
         /// Whose.
@@ -104,8 +149,15 @@ pub enum Action {
         /// The connected network, whose own packets do not count.
         network: Network,
     },
-    /// Tell the count so far by [`Event::Received`].
-    CountReceived(ProviderId),
+    /// Tell the count so far, and how it stands with the gateway, by [`Event::Received`].
+    CountReceived {
+        /// Whose.
+        provider: ProviderId,
+        /// Its device.
+        device: IfIndex,
+        /// Its gateway.
+        gateway: Option<IpAddr>,
+    },
     /// Count no more.
     StopWatching(ProviderId),
     /// Carry out `changes` in order, going on after a refusal, then read the kernel's state with `lookups` and tell it by [`Event::Kernel`].
@@ -132,6 +184,26 @@ pub enum Action {
     Notice(Notice),
     /// Everything of ours is out of the kernel: exit.
     Stopped,
+}
+
+/// What a name leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// At least one.
+    pub addresses: Vec<IpAddr>,
+    /// How long that may be believed.
+    pub ttl: Duration,
+}
+
+/// A neighbour's state, as far as it matters (`NUD_*` of linux/neighbour.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbour {
+    /// Not known, or nothing that could be said about it.
+    Unknown,
+    /// It has been asked, and has not answered (`NUD_FAILED`).
+    Failed,
+    /// It has answered of late (`NUD_REACHABLE`).
+    Reachable,
 }
 
 /// What identifies one probe on the wire.

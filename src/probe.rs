@@ -18,7 +18,7 @@ use crate::moment::Moment;
 use crate::random::Random;
 use crate::reason::{Reason, Received, Refusal};
 use crate::reliability::Check;
-use crate::settings::{CheckSettings, Required};
+use crate::settings::{CheckSettings, Host, Required, Target};
 use run::{Phase, Run};
 
 /// Fewer packets than this since the suspicion began, and the line is dead rather than slow.
@@ -30,8 +30,8 @@ const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
 /// What a [`Prober`] wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Send this probe.
-    Send(ProbeToken, IpAddr),
+    /// Send this probe to this target.
+    Send(ProbeToken, Aim),
     /// Begin to count what the line receives.
     Watch,
     /// Tell the count by [`Prober::received`].
@@ -52,11 +52,31 @@ pub struct Prober {
     running: Option<Running>,
 }
 
+/// Whom a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Aim {
+    /// Which of the provider's tests, from 0.
+    pub test: usize,
+    /// Which of the test's targets, from 0.
+    pub target: usize,
+    /// At this address; `None` where the test needs none (`arp`, `exec`).
+    pub address: Option<IpAddr>,
+}
+
 /// The targets of one test, and whose turn it is.
 #[derive(Clone, Debug)]
 struct Targets {
-    addresses: Vec<IpAddr>,
+    spots: Vec<Spot>,
     turn: usize,
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+enum Spot {
+    /// Asked at one of these addresses after the other; none while its name is not resolved: then it is left out.
+    Addresses(Vec<IpAddr>),
+    /// Asked without an address.
+    Placeless,
 }
 
 /// A check on its way.
@@ -72,12 +92,17 @@ struct Running {
 
 impl Prober {
     /// Probes marked `id`, for tests with these targets; the first target of each is drawn from `random`.
-    pub fn new(id: u16, tests: Vec<Vec<IpAddr>>, random: &mut Random) -> Self {
+    pub fn new(id: u16, tests: Vec<&[Target]>, random: &mut Random) -> Self {
+        let spot = |target: &Target| match &target.host {
+            Host::Address(address) => Spot::Addresses(vec![*address]),
+            Host::Name(_) => Spot::Addresses(vec![]),
+            Host::Gateway | Host::Text(_) => Spot::Placeless,
+        };
         let tests = tests
             .into_iter()
-            .map(|addresses| {
+            .map(|targets| {
                 let turn = usize::try_from(random.next() >> 33).unwrap_or(0);
-                Targets { addresses, turn }
+                Targets { spots: targets.iter().map(spot).collect(), turn }
             })
             .collect();
         Self { id, sequence: 0, tests, window: Window::default(), running: None }
@@ -93,9 +118,10 @@ impl Prober {
         &self.window
     }
 
-    /// Every target of every test.
-    pub fn targets(&self) -> impl Iterator<Item = IpAddr> {
-        self.tests.iter().flat_map(|test| test.addresses.iter().copied())
+    /// Every address that a probe may go to.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let spots = self.tests.iter().flat_map(|test| &test.spots);
+        spots.flat_map(|spot| if let Spot::Addresses(all) = spot { all.as_slice() } else { &[] }).copied()
     }
 
     /// Starts a check: one probe per test. Does nothing while one is running.
@@ -106,10 +132,10 @@ impl Prober {
         let wait = self.window.wait(limits);
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
-            let Some((token, target)) = next_probe(self.id, &mut self.sequence, targets, random) else { continue };
-            self.window.sent(now, token, target);
-            out.push(Step::Send(token, target));
-            runs.push(Run::new(test, now, token, target, wait));
+            let Some((token, aim)) = next_probe(self.id, &mut self.sequence, test, targets, random) else { continue };
+            self.window.sent(now, token, aim);
+            out.push(Step::Send(token, aim));
+            runs.push(Run::new(test, now, token, aim, wait));
         }
         self.running = Some(Running { runs, limits: limits.clone(), wait, watching: None });
     }
@@ -122,8 +148,8 @@ impl Prober {
         self.running = None;
     }
 
-    /// An echo reply came in.
-    pub fn answered(&mut self, at: Moment, source: IpAddr, token: ProbeToken, out: &mut Vec<Step>) {
+    /// An answer came in, from `source` where that is not certain by the way it came.
+    pub fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken, out: &mut Vec<Step>) {
         self.window.answered(at, source, token);
         let Some(running) = &mut self.running else { return };
         for run in &mut running.runs {
@@ -194,10 +220,10 @@ impl Prober {
                         let probe = self
                             .tests
                             .get_mut(run.test)
-                            .and_then(|targets| next_probe(self.id, &mut self.sequence, targets, random));
-                        if let Some((token, target)) = probe {
-                            run.sent(token, target);
-                            out.push(Step::Send(token, target));
+                            .and_then(|targets| next_probe(self.id, &mut self.sequence, run.test, targets, random));
+                        if let Some((token, aim)) = probe {
+                            run.sent(token, aim);
+                            out.push(Step::Send(token, aim));
                         }
                         let pause = if left == 1 { running.wait } else { running.limits.attempt_interval };
                         // After a stall the rest of the burst keeps its pace instead of leaving at once.
@@ -269,11 +295,32 @@ impl Prober {
 }
 
 /// The next probe of a test, to the target whose turn it is.
-fn next_probe(id: u16, sequence: &mut u16, targets: &mut Targets, random: &mut Random) -> Option<(ProbeToken, IpAddr)> {
-    let target = targets.addresses.get(targets.turn.checked_rem(targets.addresses.len())?).copied()?;
-    targets.turn = targets.turn.wrapping_add(1);
+fn next_probe(
+    id: u16,
+    sequence: &mut u16,
+    test: usize,
+    targets: &mut Targets,
+    random: &mut Random,
+) -> Option<(ProbeToken, Aim)> {
+    let count = targets.spots.len();
+    let aim = (0..count).find_map(|_| {
+        let (round, target) = (targets.turn.checked_div(count)?, targets.turn.checked_rem(count)?);
+        targets.turn = targets.turn.wrapping_add(1);
+        let address = match targets.spots.get(target)? {
+            Spot::Addresses(all) => Some(*all.get(round.checked_rem(all.len())?)?),
+            Spot::Placeless => None,
+        };
+        Some(Aim { test, target, address })
+    })?;
     *sequence = sequence.wrapping_add(1);
-    Some((ProbeToken { id, sequence: *sequence, cookie: random.next() }, target))
+    Some((ProbeToken { id, sequence: *sequence, cookie: random.next() }, aim))
+}
+
+impl Aim {
+    /// Whether an answer from there may be its target's; one whose sender is certain comes without.
+    fn fits(&self, source: Option<IpAddr>) -> bool {
+        source.is_none_or(|source| self.address == Some(source))
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::random::Random;
 use crate::reason::Reason;
 use crate::reliability::Reliability;
 use crate::series::Series;
-use crate::settings::{ProviderSettings, Settings};
+use crate::settings::{ProviderSettings, Settings, TestSettings};
 use crate::uplink::Uplink;
 
 /// The highest provider id: six bits of a mark.
@@ -42,6 +42,8 @@ pub enum ProviderState {
     Checking,
     /// Reliable.
     Online,
+    /// Reliable, but beyond a limit of quality.
+    Degraded,
     /// Unreliable.
     Offline,
     /// `enabled '0'`, or its interface was taken down by hand.
@@ -56,6 +58,7 @@ impl ProviderState {
             Self::NoCarrier => "no_carrier",
             Self::Checking => "checking",
             Self::Online => "online",
+            Self::Degraded => "degraded",
             Self::Offline => "offline",
             Self::Disabled => "disabled",
         }
@@ -89,12 +92,16 @@ pub struct Provider {
     pub dns_servers: Vec<IpAddr>,
     /// Whether its probes can get out.
     pub path: Path,
+    /// Its tests, numbered as its prober numbers them.
+    pub tests: Vec<TestSettings>,
     /// Its probes.
     pub prober: Prober,
     /// Its counters.
     pub reliability: Reliability,
     /// It was active when the daemon started: believed until its first verdict, so that a restart moves nothing.
     pub presumed: bool,
+    /// Why it is degraded, while it is.
+    pub degraded: Option<Reason>,
     /// Since when it is reliable.
     pub reliable_since: Option<Moment>,
     /// When its last check began.
@@ -124,7 +131,9 @@ impl Provider {
         started: Moment,
         random: &mut Random,
     ) -> Self {
-        let prober = Prober::new(probe_id(id, random), targets(&settings, all), random);
+        let tests = tests(&settings, all);
+        let targets = tests.iter().map(|test| test.targets.as_slice()).collect();
+        let prober = Prober::new(probe_id(id, random), targets, random);
         let mut provider = Self {
             id,
             settings: settings.clone(),
@@ -132,9 +141,11 @@ impl Provider {
             uplink: Err(Reason::NotReadYet),
             dns_servers: vec![],
             path: Path::Unknown,
+            tests,
             prober,
             reliability: Reliability::default(),
             presumed: false,
+            degraded: None,
             reliable_since: None,
             last_begin: None,
             check_now: false,
@@ -188,6 +199,7 @@ impl Provider {
             Ok(_) if matches!(self.path, Path::Blocked(_)) => ProviderState::Unresolved,
             Ok(_) => match self.reliability.verdict() {
                 None => ProviderState::Checking,
+                Some(true) if self.degraded.is_some() => ProviderState::Degraded,
                 Some(true) => ProviderState::Online,
                 Some(false) => ProviderState::Offline,
             },
@@ -201,7 +213,7 @@ impl Provider {
             (Err(reason), _) | (Ok(_), Path::Blocked(reason)) => Some(reason.clone()),
             (Ok(uplink), _) if !uplink.carrier => Some(Reason::NoCarrier),
             _ if self.reliability.verdict() == Some(false) => self.reliability.reason(&self.settings.check),
-            _ => None,
+            _ => self.degraded.clone(),
         }
     }
 
@@ -274,7 +286,7 @@ impl Provider {
     /// What the kernel must answer before it is probed.
     pub fn lookups(&self) -> impl Iterator<Item = LookupQuestion> {
         let device: Option<IfIndex> = self.usable().map(|uplink| uplink.device);
-        let mut targets = ordered(self.prober.targets(), |target| *target);
+        let mut targets = ordered(self.prober.addresses(), |target| *target);
         targets.dedup();
         device
             .into_iter()
@@ -282,10 +294,10 @@ impl Provider {
     }
 }
 
-/// The targets of a provider's tests.
-pub fn targets(provider: &ProviderSettings, all: &Settings) -> Vec<Vec<IpAddr>> {
+/// A provider's tests.
+pub fn tests(provider: &ProviderSettings, all: &Settings) -> Vec<TestSettings> {
     let by_name = |name: &String| all.tests.iter().find(|test| test.name == *name);
-    provider.tests.iter().filter_map(by_name).map(|test| test.targets.clone()).collect()
+    provider.tests.iter().filter_map(by_name).cloned().collect()
 }
 
 /// An ICMP identifier that no other provider has: masquerading of the router's own packets must not confuse two of them.

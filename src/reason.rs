@@ -64,6 +64,38 @@ pub enum Reason {
         /// What the kernel answered, or what stands in the way.
         cause: String,
     },
+    /// No target of a test could be asked, as their names are not known.
+    Unresolvable {
+        /// The first of these names.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// The gateway does not answer: the kernel's neighbour table says so.
+    GatewaySilent(IpAddr),
+    /// Not checked while a better provider is good.
+    ColdStandby,
+    /// Degraded: loss in per cent above this limit.
+    Loss {
+        /// Measured.
+        percent: u32,
+        /// `max_loss`, or `recover_loss` while it has yet to come back below it.
+        limit: u32,
+    },
+    /// Degraded: latency above this limit.
+    Latency {
+        /// Measured.
+        measured: Duration,
+        /// `max_latency` or `recover_latency`.
+        limit: Duration,
+    },
+    /// Degraded: jitter above this limit.
+    Jitter {
+        /// Measured.
+        measured: Duration,
+        /// `max_jitter`, or three quarters of it.
+        limit: Duration,
+    },
     /// More failures within the history than `max_failed`.
     TooManyFailures {
         /// Failed checks in the history.
@@ -109,6 +141,39 @@ pub enum Refusal {
     },
     /// The operating system would not send it.
     NotSent(String),
+    /// Somebody answered in the target's place with a page of his own: another status or body than expected, or a redirect elsewhere.
+    Portal {
+        /// The status.
+        status: u16,
+        /// Where the redirect leads to.
+        location: Option<String>,
+    },
+    /// The answer was no good.
+    Wrong(Wrong),
+    /// The gateway does not answer ARP.
+    NoNeighbour(IpAddr),
+    /// There is no gateway to ask.
+    NoGateway,
+    /// A script said no.
+    Script {
+        /// Its exit status; `None`: ended by a signal.
+        status: Option<i32>,
+    },
+}
+
+/// What is wrong about an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// Not what the protocol allows.
+    Garbage,
+    /// Another HTTP status than expected.
+    Status(u16),
+    /// No address in the DNS answer is the expected one.
+    Address(IpAddr),
+    /// The connection was closed before there was an answer.
+    Closed,
+    /// The port is closed.
+    PortClosed,
 }
 
 impl Refusal {
@@ -126,6 +191,32 @@ impl Refusal {
                 }
             }
             Self::NotSent(cause) => say!("cannot send: {0}", cause),
+            Self::Portal { location: Some(location), .. } => say!("captive portal: sent on to {0}", location),
+            Self::Portal { status, location: None } => {
+                say!("captive portal: another page came, with status {0}", u32::from(*status))
+            }
+            Self::Wrong(Wrong::Garbage) => say!("the answer is not valid"),
+            Self::Wrong(Wrong::Status(status)) => say!("answered with status {0}", u32::from(*status)),
+            Self::Wrong(Wrong::Address(address)) => {
+                say!("the answer does not have the address {0}", address.to_string())
+            }
+            Self::Wrong(Wrong::Closed) => say!("closed without an answer"),
+            Self::Wrong(Wrong::PortClosed) => say!("the port is closed"),
+            Self::NoNeighbour(gateway) => say!("the gateway {0} does not answer ARP", gateway.to_string()),
+            Self::NoGateway => say!("there is no gateway that could be asked"),
+            Self::Script { status: Some(status) } => say!("the script ended with status {0}", status.unsigned_abs()),
+            Self::Script { status: None } => say!("the script was killed"),
+        }
+    }
+
+    /// See [`Reason::code`].
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } | Self::NotSent(_) => "refused",
+            Self::Portal { .. } => "captive_portal",
+            Self::Wrong(_) => "wrong_answer",
+            Self::NoNeighbour(_) | Self::NoGateway => "gateway_silent",
+            Self::Script { .. } => "script_failed",
         }
     }
 }
@@ -135,7 +226,7 @@ impl Reason {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::LostProbes { .. } => "lost_probes",
-            Self::Refused { .. } => "refused",
+            Self::Refused { cause, .. } => cause.code(),
             Self::NoDevice(_) => "no_device",
             Self::LinkDown(_) => "link_down",
             Self::NoCarrier => "no_carrier",
@@ -151,6 +242,12 @@ impl Reason {
             Self::DeviceTaken { .. } => "device_taken",
             Self::Blocked { .. } => "blocked",
             Self::TooManyFailures { .. } => "too_many_failures",
+            Self::Unresolvable { .. } => "unresolvable",
+            Self::GatewaySilent(_) => "gateway_silent",
+            Self::ColdStandby => "cold_standby",
+            Self::Loss { .. } => "loss",
+            Self::Latency { .. } => "latency",
+            Self::Jitter { .. } => "jitter",
         }
     }
 
@@ -203,6 +300,12 @@ impl Reason {
             Self::Blocked { target, cause } => {
                 say!("no way to {0} through the device: {1}", target.to_string(), cause)
             }
+            Self::Unresolvable { name, cause } => say!("the name {0} cannot be resolved: {1}", name, cause),
+            Self::GatewaySilent(gateway) => say!("the gateway {0} does not answer ARP", gateway.to_string()),
+            Self::ColdStandby => say!("not checked while a better provider is good (cold standby)"),
+            Self::Loss { percent, limit } => say!("loss {0}% above {1}%", *percent, *limit),
+            Self::Latency { measured, limit } => say!("latency {0} above {1}", millis(*measured), millis(*limit)),
+            Self::Jitter { measured, limit } => say!("jitter {0} above {1}", millis(*measured), millis(*limit)),
             Self::TooManyFailures { failed, of } => say!("{0} of the last {1} checks failed", *failed, *of),
         }
     }
@@ -217,6 +320,11 @@ impl fmt::Display for Reason {
 /// `0.6 s`.
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+/// `12 ms`.
+fn millis(duration: Duration) -> String {
+    format!("{} ms", duration.as_millis())
 }
 
 #[cfg(test)]

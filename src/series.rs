@@ -255,10 +255,11 @@ fn micros(latency: Duration) -> Micros {
 }
 
 fn worse(one: ProviderState, other: ProviderState) -> ProviderState {
-    const BEST_FIRST: [ProviderState; 6] = [
+    const BEST_FIRST: [ProviderState; 7] = [
         ProviderState::Disabled,
         ProviderState::Online,
         ProviderState::Checking,
+        ProviderState::Degraded,
         ProviderState::Unresolved,
         ProviderState::NoCarrier,
         ProviderState::Offline,

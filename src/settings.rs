@@ -11,6 +11,8 @@ mod load;
 mod option;
 mod problem;
 pub mod schema;
+mod target;
+mod test;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -22,6 +24,7 @@ pub use export::export;
 pub use load::{BUILTIN_TEST, Loaded, exercise, parse};
 pub use problem::Problem;
 pub(crate) use problem::did_you_mean;
+pub use target::{Host, Target};
 
 use crate::kernel::{Metric, RulePriority, TableId};
 
@@ -81,6 +84,8 @@ pub struct ProviderSettings {
     pub weight: u16,
     /// `metered`.
     pub metered: bool,
+    /// `cold_standby`: not probed while a better provider is good.
+    pub cold_standby: bool,
     /// `test`: names of tests in `Settings::tests`, at least one.
     pub tests: Vec<String>,
     /// How this provider is checked.
@@ -141,6 +146,51 @@ pub struct CheckSettings {
     pub down: u32,
     /// `failback_delay`: how long this provider must be reliable before it takes over again.
     pub failback_delay: Duration,
+    /// `quality_window`: first probes that loss, latency and jitter are taken from, 20 to 1000.
+    pub quality_window: usize,
+    /// `max_loss`, `recover_loss`, in per cent: degraded above the one, good again at or below the other.
+    pub loss: Option<Limits<u32>>,
+    /// `max_latency`, `recover_latency`.
+    pub latency: Option<Limits<Duration>>,
+    /// `max_jitter`; good again at three quarters of it.
+    pub jitter: Option<Limits<Duration>>,
+    /// `resolver`: DNS servers that names are asked of; empty: those that netifd reports for the provider.
+    pub resolvers: Vec<IpAddr>,
+    /// `recover`: what is done about a provider that stays offline; `None`: nothing.
+    pub recover: Option<Recover>,
+    /// `recover_after`: how long it must be offline for that.
+    pub recover_after: Duration,
+}
+
+/// A figure's limit, with hysteresis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits<T> {
+    /// Above it a provider is degraded.
+    pub max: T,
+    /// At or below it, it is good again.
+    pub recover: T,
+}
+
+/// `option recover`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recover {
+    /// netifd's `renew`.
+    Renew,
+    /// netifd's `down`, then `up`.
+    Restart,
+    /// `recover_script`: run by the hotplug scripts.
+    Exec(String),
+}
+
+impl Recover {
+    /// Its word in the file.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Renew => "renew",
+            Self::Restart => "restart",
+            Self::Exec(_) => "exec",
+        }
+    }
 }
 
 /// `option required`.
@@ -190,23 +240,80 @@ pub struct TestSettings {
     pub name: String,
     /// `type`, with what belongs to it.
     pub kind: TestKind,
-    /// `target`, at least one, in file order.
-    pub targets: Vec<IpAddr>,
+    /// `target`, at least one, in file order. A test of type `arp` has the gateway, one of type `exec` without any an empty text.
+    pub targets: Vec<Target>,
 }
 
 /// `option type` of a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestKind {
     /// ICMP echo (RFC 792).
-    Ping,
+    Ping {
+        /// `size`: bytes of payload, 8 to 1472.
+        size: u16,
+        /// `ttl`: hops a probe may take, 1 to 255.
+        ttl: u8,
+    },
+    /// A TCP connection: a SYN-ACK or a RST proves the path.
+    Tcp,
+    /// A DNS query over UDP (RFC 1035).
+    Dns {
+        /// `query`: the name asked for.
+        query: String,
+        /// `record`: what is asked about it.
+        record: Record,
+        /// `expect`: an address that must be in the answer.
+        expect: Option<IpAddr>,
+    },
+    /// An HTTP request (RFC 9112): HEAD, or GET with `expect`.
+    Http {
+        /// `status`: the expected ones.
+        status: Vec<u16>,
+        /// `expect`: what the body must contain.
+        expect: Option<String>,
+    },
+    /// A neighbour solicitation of the gateway, through the kernel's neighbour table.
+    Arp,
+    /// A script, whose exit status is the answer.
+    Exec {
+        /// `script`: its path.
+        script: String,
+    },
+}
+
+/// What a DNS query asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    Aaaa,
 }
 
 impl TestKind {
     /// Its word in the file.
-    pub const fn word(self) -> &'static str {
+    pub const fn word(&self) -> &'static str {
         match self {
-            Self::Ping => "ping",
+            Self::Ping { .. } => "ping",
+            Self::Tcp => "tcp",
+            Self::Dns { .. } => "dns",
+            Self::Http { .. } => "http",
+            Self::Arp => "arp",
+            Self::Exec { .. } => "exec",
         }
+    }
+
+    /// The port asked where a target names none.
+    pub const fn port(&self) -> u16 {
+        match self {
+            Self::Dns { .. } => 53,
+            Self::Http { .. } => 80,
+            _ => 443,
+        }
+    }
+
+    /// A plain ping, as without any option.
+    pub const fn ping() -> Self {
+        Self::Ping { size: 56, ttl: 64 }
     }
 }

@@ -104,9 +104,21 @@ pub struct ProviderStatus {
     /// Smoothed deviation of the latency.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter_ms: Option<f64>,
-    /// First probes lost, per cent of those in the history.
+    /// First probes lost, per cent of those in the window.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss_percent: Option<f64>,
+    /// Latency and jitter of the first probes in the window, while there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualityStatus>,
+    /// What failoverd's own probes have put on the line within the last 24 hours, in bytes; a script's own are not known.
+    #[serde(default)]
+    pub probe_bytes: u64,
+    /// What else is known about the line: the neighbour table, netifd, the modem. Sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    /// `option recover`, while the provider is offline and something is, or will be, done about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RecoveryStatus>,
     /// Checks finished since the daemon started.
     pub checks: u64,
     /// Of these, failed.
@@ -127,6 +139,38 @@ pub struct ProviderStatus {
     pub tests: Vec<TestStatus>,
 }
 
+/// Figures of the last `quality_window` first probes, in milliseconds. Jitter is the difference between the latencies of two answers in a
+/// row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QualityStatus {
+    /// First probes in the window that were answered or lost.
+    pub probes: u32,
+    /// The shortest latency.
+    pub latency_min_ms: f64,
+    /// The median.
+    pub latency_median_ms: f64,
+    /// The longest.
+    pub latency_max_ms: f64,
+    /// The least jitter; all three are 0 with a single answer.
+    pub jitter_min_ms: f64,
+    /// The median.
+    pub jitter_median_ms: f64,
+    /// The most.
+    pub jitter_max_ms: f64,
+}
+
+/// What is done about a provider that stays offline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryStatus {
+    /// `renew`, `restart` or `exec`.
+    pub action: String,
+    /// How often it was done since the provider went offline.
+    pub times: u32,
+    /// Seconds until it is done (again); absent while the provider is pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_in: Option<u64>,
+}
+
 /// One test of a [`ProviderStatus`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TestStatus {
@@ -143,8 +187,17 @@ pub struct TestStatus {
 /// several.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetStatus {
-    /// Its address.
+    /// As it stands in the configuration.
     pub target: String,
+    /// What its name was resolved to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// It has not answered anywhere for a while, and others have: it is asked last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspect: bool,
+    /// Why its last probe failed, where somebody said so (a captive portal, a wrong answer).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// First probes sent to it that were answered or lost.
     pub sent: u32,
     /// Of these, lost.

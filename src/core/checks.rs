@@ -2,18 +2,21 @@
 //!
 //! Probe answers come from the shell; finished checks go to each provider's `reliability`, steps of the probers out as actions.
 
-use std::net::IpAddr;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Core, log};
 use crate::event::{Action, ProbeToken, ProviderId};
 use crate::icmp::Icmp;
 use crate::moment::Moment;
-use crate::probe::Step;
+use crate::probe::{Aim, Step};
 use crate::provider::{Path, Provider, probe_id};
+use crate::question::Question;
 use crate::random::Random;
 use crate::reason::Refusal;
 use crate::reliability::Check;
-use crate::settings::LogLevel;
+use crate::settings::{Host, LogLevel, Target, TestKind, UplinkSource};
+use crate::uplink::Uplink;
 
 impl Core {
     pub(super) fn icmp(
@@ -27,7 +30,7 @@ impl Core {
     ) {
         self.with_prober(id, now, out, |provider, _, steps| match message {
             Icmp::EchoReply { id, sequence, cookie } => {
-                provider.prober.answered(at, source, ProbeToken { id, sequence, cookie }, steps);
+                provider.prober.answered(at, Some(source), ProbeToken { id, sequence, cookie }, steps);
             }
             Icmp::Unreachable { code, id, sequence, target } => {
                 let cause = Refusal::Unreachable { code, from: source };
@@ -36,15 +39,26 @@ impl Core {
         });
     }
 
+    /// An answer that came by a way of its own, so that whose it is is certain.
+    pub(super) fn answered(
+        &mut self,
+        now: Moment,
+        id: ProviderId,
+        token: ProbeToken,
+        at: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        self.with_prober(id, now, out, |provider, _, steps| provider.prober.answered(at, None, token, steps));
+    }
+
     pub(super) fn probe_refused(
         &mut self,
         now: Moment,
         id: ProviderId,
         token: ProbeToken,
-        cause: String,
+        cause: Refusal,
         out: &mut Vec<Action>,
     ) {
-        let cause = Refusal::NotSent(cause);
         self.with_prober(id, now, out, |provider, _, steps| {
             provider.prober.refused(now, token.id, token.sequence, None, &cause, steps);
         });
@@ -72,22 +86,40 @@ impl Core {
         out: &mut Vec<Action>,
         act: impl FnOnce(&mut Provider, &mut Random, &mut Vec<Step>),
     ) {
+        let mark_mask = self.settings.mark_mask;
         let Some(provider) = self.providers.get_mut(index) else { return };
-        let mut steps = Vec::new();
-        act(provider, &mut self.random, &mut steps);
-        for step in steps {
+        let mut steps = VecDeque::new();
+        let mut new = Vec::new();
+        act(provider, &mut self.random, &mut new);
+        steps.extend(new.drain(..));
+        while let Some(step) = steps.pop_front() {
             let uplink = provider.uplink.as_ref().ok();
             match (step, uplink) {
-                (Step::Send(token, target), Some(uplink)) => {
-                    out.push(Action::Probe { provider: provider.id, device: uplink.device, token, target });
-                }
+                (Step::Send(token, aim), Some(uplink)) => match question(provider, uplink, aim, mark_mask) {
+                    Ok(question) => out.push(Action::Probe {
+                        provider: provider.id,
+                        device: uplink.device,
+                        token,
+                        question,
+                        timeout: provider.settings.check.timeout,
+                    }),
+                    Err(cause) => {
+                        provider.prober.refused(now, token.id, token.sequence, None, &cause, &mut new);
+                        steps.extend(new.drain(..));
+                    }
+                },
                 (Step::Watch, Some(uplink)) => out.push(Action::WatchReceived {
                     provider: provider.id,
                     device: uplink.device,
                     network: uplink.network,
                 }),
                 (Step::Send(..) | Step::Watch, None) => {}
-                (Step::Count, _) => out.push(Action::CountReceived(provider.id)),
+                (Step::Count, Some(uplink)) => out.push(Action::CountReceived {
+                    provider: provider.id,
+                    device: uplink.device,
+                    gateway: uplink.gateway,
+                }),
+                (Step::Count, None) => {}
                 (Step::Unwatch, _) => out.push(Action::StopWatching(provider.id)),
                 (Step::Done(check), _) => record(provider, now, check, out),
             }
@@ -118,6 +150,48 @@ impl Core {
             }
         }
     }
+}
+
+/// What a probe asks. An error: it cannot be asked.
+fn question(provider: &Provider, uplink: &Uplink, aim: Aim, mark_mask: u32) -> Result<Question, Refusal> {
+    let test = provider.tests.get(aim.test);
+    let Some((test, target)) = test.and_then(|test| Some((test, test.targets.get(aim.target)?))) else {
+        return Err(Refusal::NotSent("no such target".to_owned()));
+    };
+    let address = aim.address.or(uplink.gateway).ok_or(Refusal::NoGateway);
+    let server = |address| SocketAddr::new(address, target.port.unwrap_or(test.kind.port()));
+    Ok(match &test.kind {
+        TestKind::Ping { size, ttl } => Question::Ping { target: address?, size: *size, ttl: *ttl },
+        TestKind::Tcp => Question::Tcp { server: server(address?) },
+        TestKind::Dns { query, record, expect } => {
+            Question::Dns { server: server(address?), name: query.clone(), record: *record, expect: *expect }
+        }
+        TestKind::Http { status, expect } => Question::Http {
+            server: server(address?),
+            host: Target { path: String::new(), ..target.clone() }.to_string(),
+            path: target.path.clone(),
+            status: status.clone(),
+            expect: expect.clone(),
+        },
+        TestKind::Arp => Question::Arp { gateway: uplink.gateway.ok_or(Refusal::NoGateway)? },
+        TestKind::Exec { script } => {
+            let text = |address: IpAddr| address.to_string();
+            let interface = match &provider.settings.source {
+                UplinkSource::Interface(name) => name.clone(),
+                UplinkSource::Device(_) => String::new(),
+            };
+            let mark = u32::from(provider.id.0) << mark_mask.trailing_zeros();
+            let environment = vec![
+                ("INTERFACE", interface),
+                ("DEVICE", uplink.name.clone()),
+                ("ADDRESS", text(uplink.address)),
+                ("GATEWAY", uplink.gateway.map(text).unwrap_or_default()),
+                ("TARGET", if target.host == Host::Gateway { String::new() } else { target.to_string() }),
+                ("MARK", format!("{mark:#x}")),
+            ];
+            Question::Exec { script: script.clone(), environment }
+        }
+    })
 }
 
 /// Feeds a finished check into the counters.

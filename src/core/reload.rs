@@ -4,7 +4,7 @@ use super::checks::close;
 use super::{Core, log};
 use crate::event::Action;
 use crate::moment::Moment;
-use crate::provider::{Provider, assign_ids, targets};
+use crate::provider::{Provider, assign_ids, tests};
 use crate::settings::{LogLevel, Settings};
 
 impl Core {
@@ -19,7 +19,7 @@ impl Core {
                     && it.settings.name == wanted.name
                     && it.settings.source == wanted.source
                     && it.settings.enabled == (wanted.enabled && settings.enabled)
-                    && targets(&it.settings, &self.settings) == targets(wanted, &settings)
+                    && it.tests == tests(wanted, &settings)
             };
             let provider = match before.iter().position(same) {
                 Some(index) => {

@@ -8,7 +8,7 @@ use crate::event::ProviderId;
 use crate::moment::Moment;
 use crate::provider::{Provider, ProviderState};
 use crate::ranking::Why;
-use crate::settings::{Failback, UplinkSource};
+use crate::settings::{Failback, Target, UplinkSource};
 use crate::status::{History, HistoryEntry, ProviderStatus, Status, TargetStatus, TestStatus};
 use crate::uplink::table_of;
 
@@ -107,6 +107,10 @@ impl Core {
             latency_ms: window.latency().map(milliseconds),
             jitter_ms: window.jitter().map(milliseconds),
             loss_percent: (all.counted > 0).then(|| percent(all.lost, all.counted)),
+            quality: None,
+            probe_bytes: 0,
+            evidence: vec![],
+            recovery: None,
             checks: provider.checks,
             failed: provider.failed_checks,
             history_length: u32::try_from(provider.reliability.checks().len()).unwrap_or(u32::MAX),
@@ -121,21 +125,23 @@ impl Core {
     /// A target that stands in two tests has the probes of both in each.
     fn tests_of(&self, provider: &Provider, now: Moment) -> Vec<TestStatus> {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let target = |target: &IpAddr| {
-            let tally = provider.prober.window().tally(now, provider.settings.check.timeout, Some(*target));
+        let target = |test: usize, place: usize, target: &Target| {
+            let tally = provider.prober.window().tally(now, provider.settings.check.timeout, Some((test, place)));
             TargetStatus {
                 target: target.to_string(),
+                addresses: vec![],
+                suspect: false,
+                reason: None,
                 sent: number(tally.counted),
                 lost: number(tally.lost),
                 latency_ms: tally.answer.map(|(_, latency)| milliseconds(latency)),
                 answered: tally.answer.map(|(at, _)| now.since(at).as_secs()),
             }
         };
-        let of_provider = |name: &String| self.settings.tests.iter().find(|test| test.name == *name);
-        let tests = provider.settings.tests.iter().filter_map(of_provider).map(|test| TestStatus {
+        let tests = provider.tests.iter().enumerate().map(|(number, test)| TestStatus {
             name: test.name.clone(),
             kind: test.kind.word().to_owned(),
-            targets: test.targets.iter().map(target).collect(),
+            targets: (0..).zip(&test.targets).map(|(place, it)| target(number, place, it)).collect(),
         });
         tests.collect()
     }
@@ -175,7 +181,10 @@ impl Core {
     /// Whether a provider has made that many checks, or can make none now.
     pub fn has_checked(&self, name: &str, wanted: u64) -> bool {
         let can = |it: &Provider| {
-            matches!(it.state(), ProviderState::Checking | ProviderState::Online | ProviderState::Offline)
+            matches!(
+                it.state(),
+                ProviderState::Checking | ProviderState::Online | ProviderState::Degraded | ProviderState::Offline
+            )
         };
         self.by_name(name).is_none_or(|it| it.checks >= wanted || !can(it))
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::Aim;
 use crate::event::ProbeToken;
 use crate::moment::Moment;
 use crate::reason::{Reason, Received, Refusal};
@@ -56,25 +57,25 @@ pub(super) struct Run {
 #[derive(Clone, Debug)]
 struct Probe {
     token: ProbeToken,
-    target: IpAddr,
+    aim: Aim,
     refused: Option<Refusal>,
     latency: Option<Duration>,
 }
 
 impl Run {
-    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, target: IpAddr, wait: Duration) -> Self {
-        let first = Probe { token, target, refused: None, latency: None };
+    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, wait: Duration) -> Self {
+        let first = Probe { token, aim, refused: None, latency: None };
         Self { test, started: now, phase: Phase::Waiting { until: now + wait }, probes: vec![first] }
     }
 
-    pub(super) fn sent(&mut self, token: ProbeToken, target: IpAddr) {
-        self.probes.push(Probe { token, target, refused: None, latency: None });
+    pub(super) fn sent(&mut self, token: ProbeToken, aim: Aim) {
+        self.probes.push(Probe { token, aim, refused: None, latency: None });
     }
 
     /// An answer to any of the probes, a late one too, ends the test.
-    pub(super) fn answered(&mut self, at: Moment, source: IpAddr, token: ProbeToken) {
+    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) {
         let started = self.started;
-        if let Some(probe) = self.probes.iter_mut().find(|probe| probe.token == token && probe.target == source) {
+        if let Some(probe) = self.probes.iter_mut().find(|probe| probe.token == token && probe.aim.fits(source)) {
             probe.latency = Some(at.since(started));
             if !matches!(self.phase, Phase::Failed(_)) {
                 self.phase = Phase::Succeeded;
@@ -85,10 +86,11 @@ impl Run {
     /// A refused probe need not be waited for: the next step comes now.
     pub(super) fn refused(&mut self, now: Moment, sequence: u16, target: Option<IpAddr>, cause: &Refusal) {
         let last = self.probes.len().saturating_sub(1);
-        let Some((position, probe)) =
-            self.probes.iter_mut().enumerate().find(|(_, probe)| {
-                probe.token.sequence == sequence && target.is_none_or(|target| target == probe.target)
-            })
+        let Some((position, probe)) = self
+            .probes
+            .iter_mut()
+            .enumerate()
+            .find(|(_, probe)| probe.token.sequence == sequence && probe.aim.fits(target))
         else {
             return;
         };
@@ -115,7 +117,8 @@ impl Run {
                 None => Reason::NotReadYet,
             },
             _ => {
-                let first = |at: usize, probe: &Probe| !self.probes.iter().take(at).any(|it| it.target == probe.target);
+                let first =
+                    |at: usize, probe: &Probe| !self.probes.iter().take(at).any(|it| it.aim.target == probe.aim.target);
                 let targets = self.probes.iter().enumerate().filter(|(at, probe)| first(*at, probe)).count();
                 Reason::LostProbes { sent, targets: u32::try_from(targets).unwrap_or(u32::MAX), received }
             }

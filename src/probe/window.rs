@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::Aim;
 use crate::event::ProbeToken;
 use crate::moment::Moment;
 use crate::settings::CheckSettings;
@@ -25,7 +26,7 @@ pub struct Window {
 #[derive(Clone, Debug)]
 struct Probe {
     token: ProbeToken,
-    target: IpAddr,
+    aim: Aim,
     at: Moment,
     fate: Fate,
 }
@@ -54,16 +55,16 @@ enum Fate {
 }
 
 impl Window {
-    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, target: IpAddr) {
+    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim) {
         if self.probes.len() >= SIZE {
             self.probes.pop_front();
         }
-        self.probes.push_back(Probe { token, target, at, fate: Fate::Pending });
+        self.probes.push_back(Probe { token, aim, at, fate: Fate::Pending });
     }
 
     /// An answer, however late, un-loses its probe.
-    pub(super) fn answered(&mut self, at: Moment, source: IpAddr, token: ProbeToken) {
-        let found = self.probes.iter_mut().rev().find(|probe| probe.token == token && probe.target == source);
+    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) {
+        let found = self.probes.iter_mut().rev().find(|probe| probe.token == token && probe.aim.fits(source));
         let Some(probe) = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost)) else { return };
         let sample = at.since(probe.at);
         probe.fate = Fate::Answered { after: sample };
@@ -109,10 +110,12 @@ impl Window {
         self.smoothed.map(|_| self.deviation)
     }
 
-    /// What became of the first probes to `target`, or of all. One younger than `timeout` may still be answered and is not counted.
-    pub fn tally(&self, now: Moment, timeout: Duration, target: Option<IpAddr>) -> Tally {
+    /// What became of the first probes to `target` (test and target by number), or of all. One younger than `timeout` may still be answered and is not counted.
+    pub fn tally(&self, now: Moment, timeout: Duration, target: Option<(usize, usize)>) -> Tally {
         let mut tally = Tally::default();
-        for probe in self.probes.iter().filter(|probe| target.is_none_or(|target| probe.target == target)) {
+        for probe in
+            self.probes.iter().filter(|probe| target.is_none_or(|target| target == (probe.aim.test, probe.aim.target)))
+        {
             match probe.fate {
                 Fate::Answered { after } => tally.answer = tally.answer.max(Some((probe.at + after, after))),
                 Fate::Lost => tally.lost += 1,

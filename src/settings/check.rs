@@ -6,7 +6,7 @@ use super::layer::{Findings, Layer, Stack};
 use super::load::Sheet;
 use super::problem::did_you_mean;
 use super::schema::{MAX_PROVIDERS, RULE_SPAN};
-use super::{Required, duration};
+use super::{Required, duration, test};
 use crate::uci::Short;
 
 /// Rule priorities of other programs: from, to, whose.
@@ -14,23 +14,26 @@ const FOREIGN_RULES: &[(u32, u32, &str)] = &[(1000, 3999, "mwan3"), (5210, 5270,
 /// Mark bits of other programs.
 const FOREIGN_MARKS: &[(u32, &str)] = &[(0x3f00, "mwan3"), (0x00ff_0000, "pbr and tailscale")];
 
+/// The options that are compared with each other.
+const COMPARED: [&str; 8] =
+    ["timeout", "min_timeout", "history", "max_failed", "max_loss", "recover_loss", "max_latency", "recover_latency"];
+
 /// Every check.
 pub(super) fn all(sheet: &Sheet, found: &mut Findings) {
     numbers(&sheet.settings, found);
     consistent(Stack(&[&sheet.settings]), &sheet.settings, found);
     for (_, test) in &sheet.tests {
-        if test.addresses("target").is_empty() && !test.refused("target") && !test.damaged {
-            found.problems.push((test.line, format!("{}: needs a list of targets", test.label)));
-        }
+        test::check(test, found);
     }
     for (_, provider) in &sheet.providers {
         source(provider, found);
         let (own, both) = ([provider], [provider, &sheet.settings]);
         let stack = Stack(&both);
         let overrides = |names: &[&str]| names.iter().any(|name| Stack(&own).line_of(name).is_some());
-        if overrides(&["timeout", "min_timeout", "history", "max_failed"]) {
+        if overrides(&COMPARED) {
             consistent(stack, provider, found);
         }
+        recover(provider, stack, found);
         tests(sheet, provider, stack, found);
     }
     if let Some((_, provider)) = sheet.providers.get(MAX_PROVIDERS) {
@@ -80,6 +83,36 @@ fn consistent(stack: Stack<'_>, layer: &Layer, found: &mut Findings) {
     {
         let text = format!("{}: max_failed '{max_failed}' must be less than history '{history}'", layer.label);
         found.problems.push((line("max_failed", "history"), text));
+    }
+    let loss = stack
+        .loss_limits()
+        .filter(|it| it.recover > it.max)
+        .map(|it| ("loss", it.recover.to_string(), it.max.to_string()));
+    let latency = stack.duration_limits("max_latency", "recover_latency").filter(|it| it.recover > it.max);
+    let latency = latency.map(|it| ("latency", duration::show(it.recover), duration::show(it.max)));
+    for (what, recover, max) in loss.into_iter().chain(latency) {
+        let names = [format!("recover_{what}"), format!("max_{what}")];
+        let [recover_name, max_name] = names.each_ref().map(String::as_str);
+        let text = format!("{}: {recover_name} '{recover}' must not be more than {max_name} '{max}'", layer.label);
+        found.problems.push((line(recover_name, max_name), text));
+    }
+}
+
+/// What is done about a provider that stays offline needs somebody who does it. What is wanted of all is done where it can be.
+fn recover(provider: &Layer, stack: Stack<'_>, found: &mut Findings) {
+    let Some(word) = stack.text("recover") else { return };
+    let line = provider.line_of("recover").unwrap_or(provider.line);
+    if word == "exec" {
+        if stack.text("recover_script").is_none() && stack.sound(&["recover_script"]) {
+            found.problems.push((line, format!("{}: recover 'exec' needs option recover_script", provider.label)));
+        }
+    } else if provider.line_of("recover").is_some()
+        && provider.line_of("interface").is_none()
+        && !provider.refused("interface")
+        && !provider.damaged
+    {
+        let text = format!("{}: recover '{word}' is done by netifd and needs option interface", provider.label);
+        found.problems.push((line, text));
     }
 }
 

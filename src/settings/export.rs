@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::load::{BUILTIN_TARGETS, BUILTIN_TEST};
-use super::schema::{Kind, OPTIONS, OptionSpec, SectionKind, TEST_TYPES, TEST_TYPES_BUILT};
+use super::schema::{Kind, OPTIONS, OptionSpec, SectionKind, TEST_TYPES};
 use crate::member::object;
 
 /// `{"options": [...], "builtin_test": {...}}`: every row of the table, and the test that exists when the file has none.
@@ -20,7 +20,7 @@ pub fn export() -> Value {
 fn option(spec: &OptionSpec) -> Value {
     let choices = match spec.kind {
         Kind::Choice(words) => words.iter().copied().collect(),
-        Kind::TestType => TEST_TYPES.iter().take(TEST_TYPES_BUILT).copied().collect(),
+        Kind::TestType => TEST_TYPES.iter().copied().collect(),
         _ => Value::Null,
     };
     let (min, max) = limits(spec.kind).unzip();
@@ -67,6 +67,8 @@ fn word(kind: Kind) -> &'static str {
         Kind::Address => "address",
         Kind::Gateway => "gateway",
         Kind::Target => "target",
+        Kind::Name => "name",
+        Kind::Script => "script",
     }
 }
 
@@ -99,14 +101,17 @@ mod tests {
                 "type",
                 json!({
                     "name": "type", "sections": ["test"], "type": "test_type", "list": false, "default": "ping",
-                    "choices": ["ping"], "doc": "how to find out whether the internet is reachable", "must": "ping",
+                    "choices": ["ping", "tcp", "dns", "http", "arp", "exec"],
+                    "doc": "how to find out whether the internet is reachable",
+                    "must": "ping or tcp or dns or http or arp or exec",
                 }),
             ),
             (
                 "target",
                 json!({
                     "name": "target", "sections": ["test"], "type": "target", "list": true,
-                    "doc": "address to ask, several by several operators for preference", "must": "an IPv4 address",
+                    "doc": "whom to ask, several by several operators for preference: a host, host:port for tcp and dns, http://host/path; none for arp",
+                    "must": "a host, host:port or http://host/path, as the type wants it",
                 }),
             ),
         ] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::option::{self, Value};
 use super::problem::did_you_mean;
 use super::schema::{OPTIONS, OptionSpec, SYNONYMS, SectionKind};
-use super::{GatewaySetting, Required, TestKind};
+use super::{GatewaySetting, Limits, Required};
 use crate::text::nearest;
 use crate::uci::{Section, Short, UciOption, UciValue};
 
@@ -120,6 +120,14 @@ impl Layer {
             .collect()
     }
 
+    /// The numbers of a list.
+    pub(super) fn numbers(&self, name: &str) -> Vec<u32> {
+        let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
+        of_name
+            .filter_map(|(_, _, value)| if let Value::Number(number) = value { Some(*number) } else { None })
+            .collect()
+    }
+
     /// The addresses of a list, or of an option without default.
     pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
         let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
@@ -176,7 +184,29 @@ impl Stack<'_> {
     }
 
     pub(super) fn duration(&self, name: &str) -> Duration {
-        if let Some(Value::Duration(duration)) = self.value(name) { duration } else { Duration::ZERO }
+        self.optional_duration(name).unwrap_or_default()
+    }
+
+    /// `None` where nothing is given and the default is empty.
+    pub(super) fn optional_duration(&self, name: &str) -> Option<Duration> {
+        if let Some(Value::Duration(duration)) = self.value(name) { Some(duration) } else { None }
+    }
+
+    /// `max_latency` or `max_jitter` with where it ends.
+    pub(super) fn duration_limits(&self, max: &str, recover: &str) -> Option<Limits<Duration>> {
+        let max = self.optional_duration(max)?;
+        Some(Limits { max, recover: self.optional_duration(recover).unwrap_or(max * 3 / 4) })
+    }
+
+    /// `max_loss` with where it ends, in per cent.
+    pub(super) fn loss_limits(&self) -> Option<Limits<u32>> {
+        let max = self.number("max_loss")?;
+        Some(Limits { max, recover: self.number("recover_loss").unwrap_or(max * 3 / 4) })
+    }
+
+    /// The addresses of a list in the most particular layer that has it.
+    pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
+        self.0.iter().map(|layer| layer.addresses(name)).find(|all| !all.is_empty()).unwrap_or_default()
     }
 
     /// `None` where nothing is given and the default is empty.
@@ -194,10 +224,6 @@ impl Stack<'_> {
 
     pub(super) fn gateway(&self) -> GatewaySetting {
         if let Some(Value::Gateway(gateway)) = self.value("gateway") { gateway } else { GatewaySetting::Learnt }
-    }
-
-    pub(super) fn test_kind(&self) -> TestKind {
-        if let Some(Value::TestKind(kind)) = self.value("type") { kind } else { TestKind::Ping }
     }
 }
 
@@ -225,7 +251,7 @@ mod tests {
                     | Kind::Mask
                     | Kind::Choice(_)
                     | Kind::TestType
-            );
+            ) || spec.doc.contains("empty: ");
             assert!(optional || !spec.default.is_empty(), "{}", spec.name);
         }
     }

@@ -10,7 +10,8 @@ use super::layer::{Findings, Layer, Stack};
 use super::problem::{Problem, did_you_mean};
 use super::schema::SectionKind;
 use super::{
-    CheckSettings, Failback, LastResort, LogLevel, ProviderSettings, Settings, TestKind, TestSettings, UplinkSource,
+    CheckSettings, Failback, LastResort, LogLevel, ProviderSettings, Recover, Settings, TestKind, TestSettings,
+    UplinkSource, test,
 };
 use crate::kernel::{Metric, RulePriority, TableId};
 use crate::order::ordered;
@@ -192,6 +193,7 @@ impl Sheet {
             priority: stack.number("priority").unwrap_or(place),
             weight: stack.number("weight").and_then(|weight| u16::try_from(weight).ok()).unwrap_or(1),
             metered: stack.flag("metered"),
+            cold_standby: stack.flag("cold_standby"),
             tests: self.tests_of(layer),
             check: check_settings(stack),
         }
@@ -199,15 +201,10 @@ impl Sheet {
 
     fn tests(&self) -> Vec<TestSettings> {
         if self.tests.is_empty() {
-            let targets = BUILTIN_TARGETS.map(IpAddr::V4).to_vec();
-            return vec![TestSettings { name: BUILTIN_TEST.into(), kind: TestKind::Ping, targets }];
+            let targets = BUILTIN_TARGETS.map(|address| IpAddr::V4(address).into()).to_vec();
+            return vec![TestSettings { name: BUILTIN_TEST.into(), kind: TestKind::ping(), targets }];
         }
-        let test = |(name, layer): &(String, Layer)| TestSettings {
-            name: name.clone(),
-            kind: Stack(&[layer]).test_kind(),
-            targets: layer.addresses("target"),
-        };
-        self.tests.iter().map(test).collect()
+        self.tests.iter().map(|(name, layer)| test::settings(name, layer)).collect()
     }
 }
 
@@ -226,6 +223,18 @@ fn check_settings(stack: Stack<'_>) -> CheckSettings {
         up: stack.number("up").unwrap_or_default(),
         down: stack.number("down").unwrap_or_default(),
         failback_delay: stack.duration("failback_delay"),
+        quality_window: stack.number("quality_window").and_then(|size| usize::try_from(size).ok()).unwrap_or_default(),
+        loss: stack.loss_limits(),
+        latency: stack.duration_limits("max_latency", "recover_latency"),
+        jitter: stack.duration_limits("max_jitter", ""),
+        resolvers: stack.addresses("resolver"),
+        recover: match stack.text("recover").as_deref() {
+            Some("renew") => Some(Recover::Renew),
+            Some("restart") => Some(Recover::Restart),
+            Some("exec") => stack.text("recover_script").map(Recover::Exec),
+            _ => None,
+        },
+        recover_after: stack.duration("recover_after"),
     }
 }
 

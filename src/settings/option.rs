@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::problem::did_you_mean;
-use super::schema::{Kind, MASK_BITS, OptionSpec, TEST_TYPES, TEST_TYPES_BUILT};
-use super::{GatewaySetting, Required, TestKind, duration};
+use super::schema::{Kind, MASK_BITS, OptionSpec, TEST_TYPES};
+use super::target::is_name;
+use super::{GatewaySetting, Required, duration};
 use crate::uci;
 
 /// A value of any [`Kind`].
@@ -19,7 +20,6 @@ pub(super) enum Value {
     Required(Required),
     /// A word of the table, a name or free text.
     Text(String),
-    TestKind(TestKind),
     Address(IpAddr),
     Gateway(GatewaySetting),
 }
@@ -51,15 +51,13 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Value, String> {
             Some(word) => Ok(Value::Text((*word).into())),
             None => Err(must() + &did_you_mean(text, words.iter().copied())),
         },
-        Kind::TestType => match TEST_TYPES.iter().position(|known| *known == text) {
-            Some(0) => Ok(Value::TestKind(TestKind::Ping)),
-            Some(_) => Err(format!("is not built yet: {}", must())),
-            None => {
-                let built = TEST_TYPES.iter().copied().take(TEST_TYPES_BUILT);
-                Err(must() + &did_you_mean(text, built))
-            }
-        },
-        Kind::Text | Kind::Reference(_) => Ok(Value::Text(text.into())),
+        Kind::TestType if TEST_TYPES.contains(&text) => Ok(Value::Text(text.into())),
+        Kind::TestType => Err(must() + &did_you_mean(text, TEST_TYPES.iter().copied())),
+        Kind::Name if is_name(text) => Ok(Value::Text(text.trim_end_matches('.').into())),
+        Kind::Script if text.starts_with('/') => Ok(Value::Text(text.into())),
+        Kind::Name | Kind::Script => Err(must()),
+        // What a target may be depends on the type, which may come after it.
+        Kind::Text | Kind::Target | Kind::Reference(_) => Ok(Value::Text(text.into())),
         Kind::Interface if text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) => {
             Ok(Value::Text(text.into()))
         }
@@ -75,8 +73,9 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Value, String> {
         }
         Kind::Device => Err("is no device name: 1 to 15 characters, without blanks, '/' and ':'".into()),
         Kind::Gateway if text == "none" => Ok(Value::Gateway(GatewaySetting::None)),
-        Kind::Gateway => host(text, kind).map(|address| Value::Gateway(GatewaySetting::Address(address))),
-        Kind::Address | Kind::Target => host(text, kind).map(Value::Address),
+        Kind::Gateway if text.contains(|c: char| !"0123456789abcdefABCDEF:.".contains(c)) => Err(must()),
+        Kind::Gateway => machine(text).map(|address| Value::Gateway(GatewaySetting::Address(address))),
+        Kind::Address => machine(text).map(Value::Address),
     }
 }
 
@@ -96,13 +95,12 @@ fn mask(text: &str) -> Option<u32> {
 }
 
 /// An address that a single machine can have.
-fn host(text: &str, kind: Kind) -> Result<IpAddr, String> {
+pub(super) fn machine(text: &str) -> Result<IpAddr, String> {
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err("is an IPv6 address: IPv6 is not built yet".into());
     }
     let Ok(address) = text.parse::<Ipv4Addr>() else {
-        let name = kind == Kind::Target && text.chars().any(|c| c.is_ascii_alphabetic());
-        return Err(format!("must be {}{}", kind.describe(), if name { ": names are not built yet" } else { "" }));
+        return Err("must be an IPv4 address".into());
     };
     let first = address.octets().first().copied().unwrap_or_default();
     if first == 0 || first == 127 || first >= 224 {
@@ -138,15 +136,13 @@ mod tests {
             (Kind::Mask, "0", "must be a single run of at least 6 bits, like 0x3f000000"),
             (Kind::Mask, "0x+3f", "must be a single run of at least 6 bits, like 0x3f000000"),
             (Kind::Choice(&["auto", "manual"]), "aut", "must be auto or manual (did you mean 'auto'?)"),
-            (Kind::TestType, "dns", "is not built yet: must be ping"),
-            (Kind::TestType, "pong", "must be ping (did you mean 'ping'?)"),
+            (Kind::TestType, "pong", "must be ping or tcp or dns or http or arp or exec (did you mean 'ping'?)"),
+            (Kind::Name, "a b", "must be a domain name"),
+            (Kind::Script, "check.sh", "must be an absolute path"),
             (Kind::Interface, "wan lan", "must be the name of a netifd interface"),
             (Kind::Device, "a/b", "is no device name: 1 to 15 characters, without blanks, '/' and ':'"),
             (Kind::Device, "sixteen-letters-", "is no device name: 1 to 15 characters, without blanks, '/' and ':'"),
-            (Kind::Target, "example.org", "must be an IPv4 address: names are not built yet"),
-            (Kind::Target, "1.1.1.1 8.8.8.8", "must be an IPv4 address"),
-            (Kind::Target, "2606:4700::1111", "is an IPv6 address: IPv6 is not built yet"),
-            (Kind::Target, "127.0.0.1", "is not the address of another machine"),
+            (Kind::Address, "127.0.0.1", "is not the address of another machine"),
             (Kind::Address, "192.168.1.2/24", "must be an IPv4 address"),
             (Kind::Gateway, "fe80::1", "is an IPv6 address: IPv6 is not built yet"),
             (Kind::Gateway, "off", "must be an IPv4 address, or 'none'"),

@@ -62,7 +62,7 @@ pub enum Kind {
     Mask,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// One of the test types; those not built yet are told apart from typing errors.
+    /// One of the test types.
     TestType,
     /// Free text.
     Text,
@@ -76,8 +76,12 @@ pub enum Kind {
     Address,
     /// The address of a host, or `none`.
     Gateway,
-    /// What a test asks: the address of a host.
+    /// What a test asks: what is allowed depends on the test's type.
     Target,
+    /// A domain name.
+    Name,
+    /// The absolute path of a script.
+    Script,
 }
 
 /// The bits a mark mask must have: one mark for each of [`MAX_PROVIDERS`], and zero for none.
@@ -86,10 +90,8 @@ pub const MASK_BITS: u32 = 6;
 pub const MAX_PROVIDERS: usize = crate::provider::MAX_ID as usize;
 /// Rule priorities from `base_priority` on that are ours.
 pub const RULE_SPAN: u32 = 1000;
-/// The test types that there will be, the ones that exist first.
+/// The test types.
 pub const TEST_TYPES: &[&str] = &["ping", "tcp", "dns", "http", "arp", "exec"];
-/// How many of [`TEST_TYPES`] exist.
-pub const TEST_TYPES_BUILT: usize = 1;
 
 const SETTINGS: &[SectionKind] = &[SectionKind::Settings];
 const CHECK: &[SectionKind] = &[SectionKind::Settings, SectionKind::Provider];
@@ -141,6 +143,16 @@ pub static OPTIONS: &[OptionSpec] = &[
     option("max_failed", CHECK, number(0, 999), "", "more failures than this within history make a provider unreliable; empty: off"),
     option("up", CHECK, number(1, 1000), "3", "successes in a row to become reliable"),
     option("down", CHECK, number(1, 1000), "1", "failed checks in a row to become unreliable"),
+    option("quality_window", CHECK, number(20, 1000), "100", "probes that loss, latency and jitter are taken from"),
+    option("max_loss", CHECK, number(1, 99), "", "more loss than this, in per cent, and a provider is degraded: ranked behind every good one; empty: off"),
+    option("recover_loss", CHECK, number(0, 99), "", "good again at this loss; empty: three quarters of max_loss"),
+    option("max_latency", CHECK, millis(1, 60_000), "", "a provider that is slower than this is degraded; empty: off"),
+    option("recover_latency", CHECK, millis(1, 60_000), "", "good again at this latency; empty: three quarters of max_latency"),
+    option("max_jitter", CHECK, millis(1, 60_000), "", "a provider with more jitter than this is degraded; empty: off"),
+    list("resolver", CHECK, Kind::Address, "", "DNS server that the names of targets are asked of; omitted: those that netifd reports for the provider"),
+    option("recover", CHECK, Kind::Choice(&["renew", "restart", "exec"]), "", "what is done about a provider that stays offline: netifd's renew, down and up, or recover_script; empty: nothing"),
+    option("recover_after", CHECK, millis(10_000, 24 * HOUR), "5m", "how long it must be offline for that; the pause before each further time is twice as long, up to an hour"),
+    option("recover_script", CHECK, Kind::Script, "", "script for recover exec"),
     option("failback", SETTINGS, Kind::Choice(&["auto", "manual"]), "auto", "whether a better provider takes over again by itself"),
     option("failback_delay", CHECK, millis(0, 24 * HOUR), "60", "a better provider must be reliable this long before it takes over again"),
     option("last_resort", SETTINGS, Kind::Choice(&["keep", "first"]), "keep", "when no provider is reliable: keep the active one, or use the first"),
@@ -163,11 +175,19 @@ pub static OPTIONS: &[OptionSpec] = &[
     option("address", PROVIDER, Kind::Address, "", "source address; omitted: the device's first one"),
     option("priority", PROVIDER, number(0, 65_535), "", "lower is preferred; omitted: the place in the file, from 1"),
     option("weight", PROVIDER, number(1, 256), "1", "share of the traffic among providers of equal priority"),
-    option("metered", PROVIDER, Kind::Flag, "0", "whether traffic costs money: checked less often while not active"),
+    option("metered", PROVIDER, Kind::Flag, "0", "whether traffic costs money: checked less often"),
+    option("cold_standby", PROVIDER, Kind::Flag, "0", "whether it is not checked at all while a better provider is good"),
     list("test", PROVIDER, Kind::Reference(SectionKind::Test), "", "test to use; omitted: every test"),
 
     option("type", TEST, Kind::TestType, "ping", "how to find out whether the internet is reachable"),
-    list("target", TEST, Kind::Target, "", "address to ask, several by several operators for preference"),
+    list("target", TEST, Kind::Target, "", "whom to ask, several by several operators for preference: a host, host:port for tcp and dns, http://host/path; none for arp"),
+    option("size", TEST, number(8, 1472), "56", "ping: bytes of payload"),
+    option("ttl", TEST, number(1, 255), "64", "ping: hops a probe may take"),
+    option("query", TEST, Kind::Name, "example.org", "dns: name that the targets are asked for"),
+    option("record", TEST, Kind::Choice(&["A", "AAAA"]), "A", "dns: what they are asked about it"),
+    list("status", TEST, number(100, 599), "", "http: expected status; omitted: 200 and 204"),
+    option("expect", TEST, Kind::Text, "", "dns: address that must be in the answer; http: what the page must contain"),
+    option("script", TEST, Kind::Script, "", "exec: path of the script, whose exit status is the answer"),
 ];
 
 /// What people write who come from elsewhere, and what they mean.
@@ -220,12 +240,15 @@ impl Kind {
             Self::CountOrAll { max } => format!("between 1 and {max}, or 'all'"),
             Self::Mask => format!("a single run of at least {MASK_BITS} bits, like 0x3f000000"),
             Self::Choice(words) => words.join(" or "),
-            Self::TestType => TEST_TYPES.get(..TEST_TYPES_BUILT).unwrap_or_default().join(" or "),
+            Self::TestType => TEST_TYPES.join(" or "),
             Self::Text => "text".into(),
             Self::Reference(section) => format!("the name of a {} section", section.uci_type()),
             Self::Interface => "the name of a netifd interface".into(),
             Self::Device => "the name of a network device".into(),
-            Self::Address | Self::Target => "an IPv4 address".into(),
+            Self::Address => "an IPv4 address".into(),
+            Self::Target => "a host, host:port or http://host/path, as the type wants it".into(),
+            Self::Name => "a domain name".into(),
+            Self::Script => "an absolute path".into(),
             Self::Gateway => "an IPv4 address, or 'none'".into(),
         }
     }

@@ -41,6 +41,13 @@ pub(crate) fn shipped() -> CheckSettings {
         up: 3,
         down: 1,
         failback_delay: Duration::from_secs(60),
+        quality_window: 100,
+        loss: None,
+        latency: None,
+        jitter: None,
+        resolvers: vec![],
+        recover: None,
+        recover_after: Duration::from_secs(300),
     }
 }
 
@@ -57,10 +64,13 @@ fn defaults_are_those_of_the_contract() {
         priority: 1,
         weight: 1,
         metered: false,
+        cold_standby: false,
         tests: vec!["internet".into()],
         check: shipped(),
     };
-    let targets = ["1.1.1.1", "8.8.8.8", "9.9.9.9", "208.67.222.222"].map(|target| target.parse().unwrap()).to_vec();
+    let targets = ["1.1.1.1", "8.8.8.8", "9.9.9.9", "208.67.222.222"]
+        .map(|target| target.parse::<IpAddr>().unwrap().into())
+        .to_vec();
     let want = Settings {
         enabled: true,
         failback: Failback::Auto,
@@ -76,7 +86,7 @@ fn defaults_are_those_of_the_contract() {
         dns_routes: true,
         log_level: LogLevel::Info,
         providers: vec![provider],
-        tests: vec![TestSettings { name: "internet".into(), kind: TestKind::Ping, targets }],
+        tests: vec![TestSettings { name: "internet".into(), kind: TestKind::ping(), targets }],
     };
     assert_eq!(settings, want);
 }
@@ -97,6 +107,8 @@ fn the_shipped_file_is_fine_and_shows_every_default() {
     assert_eq!(loaded.warnings, []);
     let mut settings = loaded.settings;
     assert_eq!(settings.providers.drain(..).map(|provider| provider.name).collect::<Vec<_>>(), ["fiber", "lte"]);
+    // The other sections there show what tests of other types look like.
+    settings.tests.truncate(1);
     assert_eq!(settings, load(""));
     for spec in OPTIONS {
         let shown = format!("{} {} '{}'", if spec.list { "list" } else { "option" }, spec.name, spec.default);
@@ -206,14 +218,14 @@ fn what_is_refused() {
         (format!("{SET}option required 2\n{A}"), "2: provider 'a': required '2' is more than its 1 test", "inherited"),
         ("config test t\n".into(), "1: test 't': needs a list of targets", "nothing to ask"),
         (
-            "config test t\nlist target example.org\n".into(),
-            "2: test 't': target 'example.org' must be an IPv4 address: names are not built yet",
+            "config test t\nlist target https://example.org/\n".into(),
+            "2: test 't': target 'https://example.org/' cannot be asked, as failoverd speaks no TLS: use a test of type tcp with port 443",
             "a name",
         ),
         (
-            "config test t\noption type dns\nlist target 1.1.1.1\n".into(),
-            "2: test 't': type 'dns' is not built yet: must be ping",
-            "a later type",
+            "config test t\noption type ping\noption query a.example\nlist target 1.1.1.1\n".into(),
+            "3: test 't': query is for tests of type dns, and this one is of type ping",
+            "another type's option",
         ),
         (
             format!("{SET}option min_timeout 3"),
@@ -321,11 +333,11 @@ config provider 'lte'
 config test 'internet'
 	option type 'pong'
 	list target 'example.org'
-	list target '1.1.1.1'
+	option size '9999'
 	option bad-name 'x'
 ";
     let lines: Vec<String> = problems(text).iter().map(|problem| problem.split(':').next().unwrap().into()).collect();
-    assert_eq!(lines, ["2", "3", "4", "7", "8", "10", "11", "13", "14", "16"], "{:#?}", problems(text));
+    assert_eq!(lines, ["2", "3", "4", "7", "8", "10", "11", "13", "15", "16"], "{:#?}", problems(text));
 }
 
 #[test]
@@ -342,6 +354,8 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
     match (spec.name, spec.kind) {
         ("max_failed", _) => "7",
         ("timeout", _) => "9",
+        ("recover_after", _) => "77",
+        ("status", _) => "302",
         ("base_priority", _) => "8000",
         (_, Kind::Flag) if spec.default == "1" => "off",
         (_, Kind::Flag) => "on",
@@ -350,6 +364,7 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
         (_, Kind::Number { .. }) => "20",
         (_, Kind::CountOrAll { .. }) => "all",
         (_, Kind::Mask) => "0xfc000000",
+        ("recover", _) => "exec",
         (_, Kind::Choice(words)) => words.iter().find(|word| **word != spec.default).unwrap(),
         (_, Kind::TestType) => "ping",
         (_, Kind::Text) => "Text",
@@ -357,7 +372,24 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
         (_, Kind::Reference(_)) => "t",
         (_, Kind::Interface) => "lan",
         (_, Kind::Device) => "eth9",
+        (_, Kind::Name) => "other.example",
+        (_, Kind::Script) => "/root/other",
         (_, Kind::Address | Kind::Gateway | Kind::Target) => "192.0.2.9",
+    }
+}
+
+/// What must stand beside an option so that it means something.
+fn beside(name: &str) -> &'static str {
+    match name {
+        "query" | "record" => "option type dns\n",
+        "status" | "expect" => "option type http\noption target http://a.example/\n",
+        "script" => "option type exec\noption script /root/one\noption target 1.1.1.1\n",
+        "recover_script" => "option recover exec\noption recover_script /root/one\n",
+        "recover" => "option recover_script /root/one\n",
+        "recover_loss" => "option max_loss 30\n",
+        "recover_latency" => "option max_latency 3\n",
+        "interface" | "device" => "option device eth0\n",
+        _ => "",
     }
 }
 
@@ -369,16 +401,20 @@ fn every_option_of_the_table_has_an_effect() {
             let file = |line: &str| {
                 let at = |here: SectionKind| if here == section { line } else { "" };
                 let source = if ["interface", "device"].contains(&spec.name) { "" } else { "option device eth0\n" };
+                let target =
+                    if ["script", "status", "expect"].contains(&spec.name) { "" } else { "option target 1.1.1.1\n" };
                 format!(
                     "config failover settings\n{}config provider a\n{source}{}config provider b\noption interface w\n\
-                     config test t\noption target 1.1.1.1\n{}config test u\noption target 1.1.1.1\n",
+                     config test t\n{target}{}config test u\noption target 1.1.1.1\n",
                     at(SectionKind::Settings),
                     at(SectionKind::Provider),
                     at(SectionKind::Test)
                 )
             };
-            let without = if ["interface", "device"].contains(&spec.name) { "option device eth0\n" } else { "" };
-            assert_ne!(load(&file(&line)), load(&file(without)), "{} in {section:?}", spec.name);
+            let without = beside(spec.name);
+            let with =
+                if ["interface", "device"].contains(&spec.name) { line.clone() } else { format!("{without}{line}") };
+            assert_ne!(load(&file(&with)), load(&file(without)), "{} in {section:?}", spec.name);
         }
     }
 }

@@ -12,18 +12,21 @@ use std::time::Duration;
 
 use failoverd::core::Core;
 use failoverd::draft::Draft;
-use failoverd::event::{Action, Event, State};
+use failoverd::event::{Action, Event, Neighbour, State};
 use failoverd::init::{self, Facts, default_devices};
 use failoverd::kernel::{Applied, LookupQuestion, RouteChange};
 use failoverd::member::object;
 use failoverd::moment::Moment;
 use failoverd::notice::Notice;
+use failoverd::question::Question;
+use failoverd::reason::Refusal;
 use failoverd::settings::{self, LogLevel, Settings};
 use failoverd::table;
 use failoverd::ubus_call::{Call, UbusStatus};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::asker::Askers;
 use super::conntrack::Connections;
 use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Watcher};
@@ -55,6 +58,7 @@ pub(crate) struct Daemon {
     core: Core,
     kernel: Kernel,
     probers: Probers,
+    askers: Askers,
     counters: Counters,
     connections: Connections,
     scripts: Runner,
@@ -119,6 +123,7 @@ impl Daemon {
             core: Core::new(now, settings, state, seed),
             kernel,
             probers: Probers::default(),
+            askers: Askers::default(),
             counters: Counters::default(),
             connections: Connections::default(),
             scripts: Runner::new(Path::new(hotplug::DIRECTORY)),
@@ -169,6 +174,7 @@ impl Daemon {
                         self.feed(Event::Wakeup).await;
                     }
                 }
+                event = self.askers.next() => self.feed(event).await,
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop).await,
                     Caught::Reload => drop(self.reload().await),
@@ -217,11 +223,24 @@ impl Daemon {
 
     async fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
-            Action::Probe { provider, device, token, target } => {
-                let cause = self.probers.send(provider, device, token, target).err()?;
-                return Some(Event::ProbeRefused { provider, token, cause });
+            Action::Probe { provider, device, token, question, timeout } => {
+                let sent = match question {
+                    Question::Ping { target, .. } => {
+                        self.probers.send(provider, device, token, target).map_err(Refusal::NotSent)
+                    }
+                    question => self.askers.ask(provider, device, token, question, timeout),
+                };
+                return Some(Event::ProbeRefused { provider, token, cause: sent.err()? });
             }
-            Action::CloseProber(provider) => self.probers.close(provider),
+            Action::CloseProber(provider) => {
+                self.probers.close(provider);
+                self.askers.close(provider);
+            }
+            Action::Resolve { provider, device, name, servers, timeout } => {
+                self.askers.resolve(provider, device, name, servers, timeout);
+            }
+            // Nobody wants it yet.
+            Action::Recover { .. } => {}
             // Hardware forwards some packets past the kernel: then a count would tell nothing.
             Action::WatchReceived { .. } if config::hardware_offload(&self.places.config) => {}
             Action::WatchReceived { provider, device, network } => {
@@ -229,8 +248,9 @@ impl Daemon {
                     log::debug!("{cause}");
                 }
             }
-            Action::CountReceived(provider) => {
-                return Some(Event::Received { provider, packets: self.counters.count(provider) });
+            Action::CountReceived { provider, device: _, gateway: _ } => {
+                let packets = self.counters.count(provider);
+                return Some(Event::Received { provider, packets, gateway: Neighbour::Unknown });
             }
             Action::StopWatching(provider) => self.counters.stop(provider),
             Action::Change { sequence, changes, lookups } => {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods)]
 
+mod asker;
 mod clean_up;
 pub(crate) mod cli;
 mod clock;

@@ -22,6 +22,7 @@ fn provider(gateway: GatewaySetting, address: Option<&str>) -> ProviderSettings 
         priority: 1,
         weight: 1,
         metered: false,
+        cold_standby: false,
         tests: vec![],
         check: shipped(),
     }

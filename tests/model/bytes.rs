@@ -1,10 +1,11 @@
 //! Bytes to sequences of core events: what a fuzzer mutates. Used by `tests/core_events.rs` and by the fuzz target of that name.
 
 use failoverd::core::Core;
-use failoverd::event::{Action, Event, ProbeToken, ProviderId, State};
+use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId, State};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{Outcome, RouteChange};
 use failoverd::moment::Moment;
+use failoverd::reason::Refusal;
 
 use super::config::TARGETS;
 use super::fib::How;
@@ -66,7 +67,11 @@ pub fn play(data: &[u8]) {
                 let token = tokens.get(usize::from(input.next())).copied();
                 let token = token.unwrap_or(ProbeToken { id: 1, sequence: 1, cookie: 1 });
                 match input.next() % 2 {
-                    0 => Event::ProbeRefused { provider: ProviderId(input.next() % 5), token, cause: "no".into() },
+                    0 => Event::ProbeRefused {
+                        provider: ProviderId(input.next() % 5),
+                        token,
+                        cause: Refusal::NotSent("no".into()),
+                    },
                     _ => {
                         let (id, sequence, target) = (token.id, token.sequence, TARGETS[usize::from(input.next() % 4)]);
                         let message = Icmp::Unreachable { code: input.next(), id, sequence, target };
@@ -77,7 +82,7 @@ pub fn play(data: &[u8]) {
             }
             9 => {
                 let packets = Some(u32::from(input.next())).filter(|it| *it != 255);
-                Event::Received { provider: ProviderId(input.next() % 5), packets }
+                Event::Received { provider: ProviderId(input.next() % 5), packets, gateway: Neighbour::Unknown }
             }
             10 => Event::Reload(Box::new(self::settings(input.next()))),
             11 => match input.next() % 4 {

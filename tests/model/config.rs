@@ -37,6 +37,7 @@ pub fn provider(name: &str, device: &str, priority: u32) -> ProviderSettings {
         priority,
         weight: 1,
         metered: false,
+        cold_standby: false,
         tests: vec!["internet".to_owned()],
         check: shipped(),
     }
@@ -63,7 +64,11 @@ impl Config {
             dns_routes: true,
             log_level: LogLevel::Info,
             providers,
-            tests: vec![TestSettings { name: "internet".to_owned(), kind: TestKind::Ping, targets: TARGETS.to_vec() }],
+            tests: vec![TestSettings {
+                name: "internet".to_owned(),
+                kind: TestKind::ping(),
+                targets: TARGETS.map(Into::into).to_vec(),
+            }],
         })
     }
 

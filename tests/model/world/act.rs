@@ -3,26 +3,32 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use failoverd::event::{Action, Event, ProbeToken, ProviderId};
+use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{IfIndex, LookupQuestion, Outcome, RouteChange};
+use failoverd::question::Question;
+use failoverd::reason::Refusal;
 
 use super::{KERNEL_TIME, Line, Pending, World, ip};
 
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
-            Action::Probe { provider, device, token, target } => self.probe(provider, device, token, target),
+            Action::Probe { provider, device, token, question, .. } => self.probe(provider, device, token, &question),
+            Action::Resolve { .. } | Action::Recover { .. } => unimplemented!("not built yet"),
             Action::WatchReceived { provider, device, .. } => {
                 self.watched.insert(provider, (self.now, device, 0));
             }
-            Action::CountReceived(provider) => {
+            Action::CountReceived { provider, .. } => {
                 let packets = self.watched.get(&provider).map(|&(since, device, answers)| {
                     let line = self.line_of(device);
                     let received = line.map_or(0, |line| line.received(self.now.since(since)));
                     u32::try_from(received + answers).unwrap()
                 });
-                self.later(Duration::from_micros(50), Pending::Event(Event::Received { provider, packets }));
+                self.later(
+                    Duration::from_micros(50),
+                    Pending::Event(Event::Received { provider, packets, gateway: Neighbour::Unknown }),
+                );
             }
             Action::StopWatching(provider) => {
                 self.watched.remove(&provider);
@@ -92,12 +98,17 @@ impl World {
         self.lines.get(&self.kernel.by_index(device)?.name)
     }
 
-    fn probe(&mut self, provider: ProviderId, device: IfIndex, token: ProbeToken, target: IpAddr) {
+    fn probe(&mut self, provider: ProviderId, device: IfIndex, token: ProbeToken, question: &Question) {
         self.probes += 1;
+        let target = match question {
+            Question::Ping { target, .. } | Question::Arp { gateway: target } => *target,
+            Question::Tcp { server } | Question::Dns { server, .. } | Question::Http { server, .. } => server.ip(),
+            Question::Exec { .. } => unimplemented!("not built yet"),
+        };
         let answer = match self.kernel.look_up(LookupQuestion { device, target }) {
             Ok(answer) => answer,
             Err(cause) => {
-                let event = Event::ProbeRefused { provider, token, cause };
+                let event = Event::ProbeRefused { provider, token, cause: Refusal::NotSent(cause) };
                 return self.later(Duration::from_micros(20), Pending::Event(event));
             }
         };
@@ -114,7 +125,11 @@ impl World {
         } else {
             Icmp::EchoReply { id: token.id, sequence: token.sequence, cookie }
         };
-        let event = Event::Icmp { provider, source, message, at: self.now + after };
+        let at = self.now + after;
+        let event = match question {
+            Question::Ping { .. } => Event::Icmp { provider, source, message, at },
+            _ => Event::Answered { provider, token, at },
+        };
         self.later(after, Pending::Answer { device, event });
     }
 
