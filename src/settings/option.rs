@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::problem::did_you_mean;
 use super::schema::{Kind, MASK_BITS, OptionSpec, TEST_TYPES};
-use super::target::is_name;
+use super::target::{self, is_name};
 use super::{GatewaySetting, Required, duration};
 use crate::uci;
 
@@ -25,8 +25,12 @@ pub(super) enum Value {
 }
 
 impl OptionSpec {
-    /// Whether this option takes `text`; the error completes a sentence that begins with the option and the text.
+    /// Whether this option takes `text`, a target that of a test of type `ping`; the error completes a sentence that begins with the
+    /// option and the text.
     pub fn accepts(&self, text: &str) -> Result<(), String> {
+        if self.kind == Kind::Target {
+            return target::read("ping", text).map(|_| ());
+        }
         read(self.kind, text).map(|_| ())
     }
 }
