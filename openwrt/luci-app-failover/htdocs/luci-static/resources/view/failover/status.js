@@ -41,12 +41,8 @@ const FACTS = [
 	[ _('Failed checks in a row'), p => known(p.failure_streak || null) ],
 	[ _('Became unreliable within the last hour'), p => N_(p.flaps, '%d time', '%d times').format(p.flaps) ],
 	[ _('May take over again in'), p => p.failback_in == null ? null : failover.duration(p.failback_in) ],
-	[ _('Recovery'), p => p.recovery && [
-		p.recovery.action,
-		N_(p.recovery.times, '%d time so far', '%d times so far').format(p.recovery.times),
-		p.recovery.next_in == null ? null : _('next in %s').format(failover.duration(p.recovery.next_in))
-	].filter(said => said).join(', ') ],
-	[ _('Known besides'), p => p.evidence?.join('; ') ]
+	/* Of one in trouble the sentences say it, as they do what is done about that. */
+	[ _('Known besides'), p => p.reliable && p.evidence?.join('; ') ]
 ];
 
 /* A table, and a function that writes rows of texts into the cells that are there. */
