@@ -292,6 +292,11 @@ fn what_is_refused() {
             "2: the ' that opens here is never closed",
             "and no complaint about the lost line",
         ),
+        (
+            format!("{A}config test t\nlist target one.example\n"),
+            "2: provider 'a': test 't' has targets that are names: add list resolver, as netifd knows no DNS servers of a device",
+            "nobody to ask",
+        ),
         (format!("{A}option 'interval"), "3: the ' that opens here is never closed", "syntax"),
     ] {
         assert_eq!(problems(&text), [want], "{why}");
