@@ -337,7 +337,7 @@ config provider 'lte'
 	option gateway 'fe80::1'
 config test 'internet'
 	option type 'pong'
-	list target 'example.org'
+	list target '1.1.1.1'
 	option size '9999'
 	option bad-name 'x'
 ";
@@ -387,7 +387,7 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
 fn beside(name: &str) -> &'static str {
     match name {
         "query" | "record" => "option type dns\n",
-        "status" | "expect" => "option type http\noption target http://a.example/\n",
+        "status" | "expect" => "option type http\noption target http://192.0.2.7/\n",
         "script" => "option type exec\noption script /root/one\noption target 1.1.1.1\n",
         "recover_script" => "option recover exec\noption recover_script /root/one\n",
         "recover" => "option recover_script /root/one\n",
