@@ -6,6 +6,7 @@ mod checks;
 mod choice;
 mod forget;
 mod kernel;
+mod names;
 mod netifd;
 mod paths;
 mod reload;
@@ -13,6 +14,8 @@ mod series;
 mod status;
 mod why;
 mod words;
+
+pub use names::Name;
 
 use std::collections::VecDeque;
 
@@ -151,8 +154,7 @@ impl Core {
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
             Event::Answered { provider, token, at } => self.answered(now, provider, token, at, &mut out),
-            // Nobody asks yet.
-            Event::Resolved { .. } => {}
+            Event::Resolved { provider, name, outcome } => self.resolved(now, provider, &name, outcome),
             Event::Received { provider, packets, gateway: _ } => {
                 self.with_prober(provider, now, &mut out, |prober, random, steps| {
                     prober.prober.received(now, packets, random, steps)

@@ -73,8 +73,15 @@ struct Targets {
 /// One target.
 #[derive(Clone, Debug)]
 enum Spot {
-    /// Asked at one of these addresses after the other; none while its name is not resolved: then it is left out.
-    Addresses(Vec<IpAddr>),
+    /// Asked there.
+    Address(IpAddr),
+    /// Asked at one of its addresses after the other; left out while there are none.
+    Name {
+        name: String,
+        addresses: Vec<IpAddr>,
+        /// Why there are none.
+        cause: String,
+    },
     /// Asked without an address.
     Placeless,
 }
@@ -94,8 +101,8 @@ impl Prober {
     /// Probes marked `id`, for tests with these targets; the first target of each is drawn from `random`.
     pub fn new(id: u16, tests: Vec<&[Target]>, random: &mut Random) -> Self {
         let spot = |target: &Target| match &target.host {
-            Host::Address(address) => Spot::Addresses(vec![*address]),
-            Host::Name(_) => Spot::Addresses(vec![]),
+            Host::Address(address) => Spot::Address(*address),
+            Host::Name(name) => Spot::Name { name: name.clone(), addresses: vec![], cause: String::new() },
             Host::Gateway | Host::Text(_) => Spot::Placeless,
         };
         let tests = tests
@@ -120,8 +127,35 @@ impl Prober {
 
     /// Every address that a probe may go to.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.tests.iter().flat_map(|test| &test.spots).flat_map(Spot::addresses).copied()
+    }
+
+    /// Whether a test, by its number, has a target that can be asked now.
+    pub fn can_ask(&self, test: usize) -> bool {
+        self.tests.get(test).is_some_and(|test| test.spots.iter().any(Spot::can_be_asked))
+    }
+
+    /// The addresses of a name; `None`: no target has it.
+    pub fn addresses_of(&self, name: &str) -> Option<Vec<IpAddr>> {
         let spots = self.tests.iter().flat_map(|test| &test.spots);
-        spots.flat_map(|spot| if let Spot::Addresses(all) = spot { all.as_slice() } else { &[] }).copied()
+        spots.filter(|spot| spot.is_named(name)).map(|spot| spot.addresses().to_vec()).next()
+    }
+
+    /// The addresses of a target, by the numbers of test and target.
+    pub fn addresses_at(&self, test: usize, target: usize) -> &[IpAddr] {
+        self.tests.get(test).and_then(|test| test.spots.get(target)).map(Spot::addresses).unwrap_or_default()
+    }
+
+    /// A name's addresses from now on, or why it has none.
+    pub fn resolved(&mut self, named: &str, outcome: Result<Vec<IpAddr>, String>) {
+        for spot in self.tests.iter_mut().flat_map(|test| &mut test.spots).filter(|spot| spot.is_named(named)) {
+            if let Spot::Name { addresses, cause, .. } = spot {
+                match &outcome {
+                    Ok(told) => addresses.clone_from(told),
+                    Err(why) => (*addresses, *cause) = (vec![], why.clone()),
+                }
+            }
+        }
     }
 
     /// Starts a check: one probe per test. Does nothing while one is running.
@@ -132,12 +166,16 @@ impl Prober {
         let wait = self.window.wait(limits);
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
-            let Some((token, aim)) = next_probe(self.id, &mut self.sequence, test, targets, random) else { continue };
+            let Some((token, aim)) = next_probe(self.id, &mut self.sequence, test, targets, random) else {
+                runs.push(Run::failed(test, now, targets.unresolvable()));
+                continue;
+            };
             self.window.sent(now, token, aim);
             out.push(Step::Send(token, aim));
             runs.push(Run::new(test, now, token, aim, wait));
         }
         self.running = Some(Running { runs, limits: limits.clone(), wait, watching: None });
+        self.conclude(now, out);
     }
 
     /// Forgets every probe on its way: an answer that comes across a lost link proves nothing. New ones are marked `id`.
@@ -276,7 +314,7 @@ impl Prober {
             failure,
             latency: running.runs.iter().filter_map(Run::first_latency).min(),
             sent: running.runs.iter().map(Run::count).fold(0, u32::saturating_add),
-            first: u32::try_from(total).unwrap_or(u32::MAX),
+            first: u32::try_from(running.runs.iter().filter(|run| run.count() > 0).count()).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
         if check.failure.is_some() {
@@ -307,13 +345,48 @@ fn next_probe(
         let (round, target) = (targets.turn.checked_div(count)?, targets.turn.checked_rem(count)?);
         targets.turn = targets.turn.wrapping_add(1);
         let address = match targets.spots.get(target)? {
-            Spot::Addresses(all) => Some(*all.get(round.checked_rem(all.len())?)?),
             Spot::Placeless => None,
+            placed => {
+                let all = placed.addresses();
+                Some(*all.get(round.checked_rem(all.len())?)?)
+            }
         };
         Some(Aim { test, target, address })
     })?;
     *sequence = sequence.wrapping_add(1);
     Some((ProbeToken { id, sequence: *sequence, cookie: random.next() }, aim))
+}
+
+impl Targets {
+    /// Why none of them can be asked.
+    fn unresolvable(&self) -> Reason {
+        let named = self.spots.iter().find_map(|spot| match spot {
+            Spot::Name { name, cause, .. } => Some((name, cause)),
+            Spot::Address(_) | Spot::Placeless => None,
+        });
+        named.map_or(Reason::NotReadYet, |(name, cause)| Reason::Unresolvable {
+            name: name.clone(),
+            cause: cause.clone(),
+        })
+    }
+}
+
+impl Spot {
+    fn addresses(&self) -> &[IpAddr] {
+        match self {
+            Self::Address(address) => std::slice::from_ref(address),
+            Self::Name { addresses, .. } => addresses,
+            Self::Placeless => &[],
+        }
+    }
+
+    fn can_be_asked(&self) -> bool {
+        matches!(self, Self::Placeless) || !self.addresses().is_empty()
+    }
+
+    fn is_named(&self, wanted: &str) -> bool {
+        matches!(self, Self::Name { name, .. } if name == wanted)
+    }
 }
 
 impl Aim {
