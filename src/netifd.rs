@@ -247,18 +247,19 @@ impl Known {
     }
 
     /// Which interface is to be set up anew so that `name` is: `renew` goes to the one that has the lease, a modem's child, `down` and `up`
-    /// to the one that is not gone with `down`, the child's parent.
+    /// to the one that is not gone with `down`, the child's parent. None that somebody has taken down.
     pub fn to_recover<'a>(&'a self, name: &'a str, how: &Recover) -> Option<&'a str> {
         let by_name = |name: &str| self.interfaces.iter().find(|interface| interface.name == name);
-        let own = by_name(name)?;
-        match how {
-            Recover::Renew => {
-                let child = by_name(&child_name(name)).filter(|child| child.dynamic && child.proto == "dhcp");
-                Some(child.map_or(name, |child| &child.name))
-            }
-            Recover::Restart if own.dynamic => name.strip_suffix(CHILD).filter(|parent| by_name(parent).is_some()),
-            Recover::Restart | Recover::Exec(_) => Some(name),
-        }
+        let own = by_name(name);
+        let child = by_name(&child_name(name)).filter(|child| child.dynamic && child.proto == "dhcp");
+        let wanted = match (how, own) {
+            (Recover::Renew, Some(_)) if child.is_some() => child,
+            // While the parent is down there is no child.
+            (_, None) => name.strip_suffix(CHILD).and_then(by_name),
+            (Recover::Restart, Some(own)) if own.dynamic => name.strip_suffix(CHILD).and_then(by_name),
+            _ => own,
+        };
+        wanted.filter(|it| it.autostart).map(|it| it.name.as_str())
     }
 
     /// What is to be remembered for providers on the interfaces `names`.

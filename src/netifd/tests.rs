@@ -154,6 +154,7 @@ fn what_went_wrong_and_what_a_modem_says() {
 fn which_interface_is_set_up_anew() {
     let interface = |name: &str, proto: &str, dynamic| Interface {
         name: name.into(),
+        autostart: name != "off",
         proto: proto.into(),
         dynamic,
         ..Interface::default()
@@ -168,6 +169,8 @@ fn which_interface_is_set_up_anew() {
             interface("mbim_4", "static", true),
             interface("mbim", "mbim", false),
             interface("vpn", "wireguard", true),
+            interface("away", "qmi", false),
+            interface("off", "dhcp", false),
         ],
         told: true,
     };
@@ -178,6 +181,9 @@ fn which_interface_is_set_up_anew() {
         ("mbim", Some("mbim"), Some("mbim"), "the child has no lease"),
         ("lan", Some("lan"), Some("lan"), "somebody's own interface of such a name"),
         ("vpn", Some("vpn"), None, "whose parent nobody knows"),
+        ("away_4", Some("away"), Some("away"), "the child is gone with its parent"),
+        ("off", None, None, "taken down by hand"),
+        ("off_4", None, None, "so its child is gone"),
         ("dsl", None, None, "netifd has none"),
     ] {
         let found = [Recover::Renew, Recover::Restart].map(|how| known.to_recover(name, &how));
