@@ -13,6 +13,7 @@ mod names;
 mod netifd;
 mod outage;
 mod policy;
+mod recover;
 mod series;
 mod silent_netifd;
 mod start;
