@@ -153,9 +153,10 @@ impl Core {
             Event::Answered { provider, token, at } => self.answered(now, provider, token, at, &mut out),
             // Nobody asks yet.
             Event::Resolved { .. } => {}
-            Event::Received { provider, packets, gateway: _ } => {
-                self.with_prober(provider, now, &mut out, |prober, random, steps| {
-                    prober.prober.received(now, packets, random, steps)
+            Event::Received { provider, packets, gateway } => {
+                self.with_prober(provider, now, &mut out, |provider, random, steps| {
+                    let address = provider.usable().and_then(|uplink| uplink.gateway);
+                    provider.prober.received(now, packets, address.map(|address| (address, gateway)), random, steps)
                 });
             }
             Event::Reload(settings) => self.reload(now, *settings, &mut out),

@@ -4,6 +4,7 @@ use crate::settings::tests::shipped;
 
 const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1));
 const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(8, 8, 8, 8));
+const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 1, 1));
 
 /// A prober in virtual time, with everything it asked for.
 struct Bench {
@@ -15,6 +16,7 @@ struct Bench {
     done: Vec<Check>,
     watching: bool,
     received: Option<u32>,
+    gateway: Neighbour,
 }
 
 impl Bench {
@@ -31,6 +33,7 @@ impl Bench {
             done: vec![],
             watching: false,
             received: Some(0),
+            gateway: Neighbour::Unknown,
         }
     }
 
@@ -44,7 +47,13 @@ impl Bench {
                     Step::Unwatch => self.watching = false,
                     Step::Count => {
                         assert!(self.watching, "nothing can be counted that was not watched");
-                        self.prober.received(self.now, self.received, &mut self.random, &mut more);
+                        self.prober.received(
+                            self.now,
+                            self.received,
+                            Some((GATEWAY, self.gateway)),
+                            &mut self.random,
+                            &mut more,
+                        );
                     }
                     Step::Done(check) => self.done.push(check),
                 }
