@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use failoverd::event::Neighbour;
 use failoverd::random::Random;
 
 use super::ms;
@@ -27,6 +28,10 @@ pub struct Line {
     pub unreachable: bool,
     /// The modem answers ARP, and pings, for every address in the world.
     pub answers_everything: bool,
+    /// What the kernel's neighbour table says of the gateway.
+    pub gateway: Neighbour,
+    /// A script that asks by this line ends so after the round trip; `None`: it hangs until it is killed.
+    pub script: Option<i32>,
 }
 
 impl Default for Line {
@@ -41,6 +46,8 @@ impl Default for Line {
             wrong_cookie: false,
             unreachable: false,
             answers_everything: false,
+            gateway: Neighbour::Unknown,
+            script: Some(0),
         }
     }
 }
