@@ -63,7 +63,7 @@ async fn until(why: &str, mut what: impl FnMut() -> bool) {
 #[test]
 fn each_question_is_asked_anew() {
     let (here, there) = wire();
-    let answered = here.run(|| {
+    here.run(|| {
         in_runtime(async {
             let mut neighbours = Neighbours::default();
             assert_eq!(neighbours.state(index("wan"), gateway()), Neighbour::Unknown, "never asked");
@@ -81,7 +81,7 @@ fn each_question_is_asked_anew() {
             assert!(neighbours.notices.is_none(), "nothing is listened to while nothing is asked");
         });
     });
-    drop((answered, there));
+    drop(there);
 }
 
 #[test]
