@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use window::{Tally, Window};
 
-use crate::event::ProbeToken;
+use crate::event::{Neighbour, ProbeToken};
 use crate::moment::Moment;
 use crate::random::Random;
 use crate::reason::{Reason, Received, Refusal};
@@ -26,6 +26,14 @@ const ALIVE_PACKETS: u32 = 5;
 
 /// The count of received packets may take this long, even where `timeout` is over before.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A script is killed at `timeout`, and so much later at the latest that is told.
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A gateway that was asked for so long in vain does not answer, as far as probes that are lost need a name...
+const GATEWAY_DOUBTFUL: Duration = Duration::from_millis(300);
+/// ... and for so long, twice at least (the kernel asks each second), that no other sign of life is waited for.
+const GATEWAY_SILENT: Duration = Duration::from_millis(1200);
 
 /// What a [`Prober`] wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +76,9 @@ pub struct Aim {
 struct Targets {
     spots: Vec<Spot>,
     turn: usize,
+    /// Each answer may take its time, as a script's does: one probe at a time, each waited for until `timeout`, and each target once. How
+    /// long it takes says nothing of the line.
+    patient: bool,
 }
 
 /// One target.
@@ -109,7 +120,8 @@ impl Prober {
             .into_iter()
             .map(|targets| {
                 let turn = usize::try_from(random.next() >> 33).unwrap_or(0);
-                Targets { spots: targets.iter().map(spot).collect(), turn }
+                let patient = targets.iter().any(|target| matches!(target.host, Host::Text(_)));
+                Targets { spots: targets.iter().map(spot).collect(), turn, patient }
             })
             .collect();
         Self { id, sequence: 0, tests, window: Window::default(), running: None }
@@ -170,9 +182,16 @@ impl Prober {
                 runs.push(Run::failed(test, now, targets.unresolvable()));
                 continue;
             };
-            self.window.sent(now, token, aim);
+            self.window.sent(now, token, aim, targets.patient);
             out.push(Step::Send(token, aim));
-            runs.push(Run::new(test, now, token, aim, wait));
+            runs.push(if targets.patient {
+                let others = u32::try_from(targets.spots.len().saturating_sub(1)).unwrap_or(u32::MAX);
+                let phase =
+                    Phase::Script { until: now + limits.timeout + KILL_TIMEOUT, left: limits.attempts.min(others) };
+                Run::new(test, now, token, aim, phase)
+            } else {
+                Run::new(test, now, token, aim, Phase::Waiting { until: now + wait })
+            });
         }
         self.running = Some(Running { runs, limits: limits.clone(), wait, watching: None });
         self.conclude(now, out);
@@ -216,18 +235,37 @@ impl Prober {
         self.conclude(now, out);
     }
 
-    /// The count asked for by [`Step::Count`]; `None`: it could not be had.
-    pub fn received(&mut self, now: Moment, packets: Option<u32>, random: &mut Random, out: &mut Vec<Step>) {
+    /// The count asked for by [`Step::Count`] (`None`: it could not be had), and how it stands with the gateway. A gateway that does not
+    /// answer speaks against the line; one that does is no proof of anything behind it.
+    pub fn received(
+        &mut self,
+        now: Moment,
+        packets: Option<u32>,
+        gateway: Option<(IpAddr, Neighbour)>,
+        random: &mut Random,
+        out: &mut Vec<Step>,
+    ) {
         let Some(running) = &mut self.running else { return };
         let since = running.watching;
+        let silent_for = |least| {
+            let (gateway, state) = gateway?;
+            let silent = match state {
+                Neighbour::Failed => true,
+                Neighbour::Asked(time) => time >= least,
+                Neighbour::Unknown | Neighbour::Reachable => false,
+            };
+            silent.then_some(gateway)
+        };
         for run in &mut running.runs {
             let Phase::Judging { .. } = run.phase else { continue };
-            run.phase = match packets {
-                Some(packets) if packets < ALIVE_PACKETS => {
-                    let within = since.map_or(Duration::ZERO, |since| now.since(since));
-                    Phase::Failed(run.failure(Received::Little { packets, within }))
+            let within = since.map_or(Duration::ZERO, |since| now.since(since));
+            run.phase = match (packets, silent_for(GATEWAY_SILENT)) {
+                (Some(packets), silent) if packets < ALIVE_PACKETS => {
+                    let silent = silent.or_else(|| silent_for(GATEWAY_DOUBTFUL));
+                    Phase::Failed(run.failure(silent, Received::Little { packets, within }))
                 }
-                packets => Phase::Patient { until: run.started + running.limits.timeout, packets },
+                (packets, None) => Phase::Patient { until: run.started + running.limits.timeout, packets },
+                (_, silent) => Phase::Failed(run.failure(silent, Received::Unknown { waited: now.since(run.started) })),
             };
         }
         self.tick(now, random, out);
@@ -271,10 +309,27 @@ impl Prober {
                     Phase::Judging { until } => run.phase = Phase::Patient { until, packets: None },
                     Phase::Patient { packets, .. } => {
                         let waited = now.since(run.started);
-                        run.phase = Phase::Failed(run.failure(match packets {
-                            Some(packets) => Received::Enough { packets, waited },
-                            None => Received::Unknown { waited },
-                        }));
+                        let received = packets
+                            .map_or(Received::Unknown { waited }, |packets| Received::Enough { packets, waited });
+                        run.phase = Phase::Failed(run.failure(None, received));
+                    }
+                    Phase::Script { left: 0, .. } => {
+                        run.phase =
+                            Phase::Failed(run.failure(None, Received::Unknown { waited: now.since(run.started) }));
+                    }
+                    Phase::Script { left, .. } => {
+                        let next = self
+                            .tests
+                            .get_mut(run.test)
+                            .and_then(|targets| next_probe(self.id, &mut self.sequence, run.test, targets, random));
+                        if let Some((token, aim)) = next {
+                            run.sent(token, aim);
+                            out.push(Step::Send(token, aim));
+                        }
+                        run.phase = Phase::Script {
+                            until: now + running.limits.timeout + KILL_TIMEOUT,
+                            left: left.saturating_sub(1),
+                        };
                     }
                     Phase::Succeeded | Phase::Failed(_) => break,
                 }
@@ -312,7 +367,7 @@ impl Prober {
         let check = Check {
             at: now,
             failure,
-            latency: running.runs.iter().filter_map(Run::first_latency).min(),
+            latency: running.runs.iter().filter(|run| !self.is_patient(run.test)).filter_map(Run::first_latency).min(),
             sent: running.runs.iter().map(Run::count).fold(0, u32::saturating_add),
             first: u32::try_from(running.runs.iter().filter(|run| run.count() > 0).count()).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
@@ -323,6 +378,11 @@ impl Prober {
         self.stop_watching(out);
         self.running = None;
         out.push(Step::Done(check));
+    }
+
+    /// Whether how long an answer takes says nothing of the line.
+    fn is_patient(&self, test: usize) -> bool {
+        self.tests.get(test).is_some_and(|targets| targets.patient)
     }
 
     fn stop_watching(&mut self, out: &mut Vec<Step>) {

@@ -29,6 +29,11 @@ pub(super) enum Phase {
         until: Moment,
         packets: Option<u32>,
     },
+    /// One script after the other: `left` further ones, each when the one before said no.
+    Script {
+        until: Moment,
+        left: u32,
+    },
     Succeeded,
     Failed(Reason),
 }
@@ -36,7 +41,10 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) const fn deadline(&self) -> Option<Moment> {
         match self {
-            Self::Waiting { until } | Self::Judging { until } | Self::Patient { until, .. } => Some(*until),
+            Self::Waiting { until }
+            | Self::Judging { until }
+            | Self::Patient { until, .. }
+            | Self::Script { until, .. } => Some(*until),
             Self::Burst { next, .. } => Some(*next),
             Self::Succeeded | Self::Failed(_) => None,
         }
@@ -63,9 +71,9 @@ struct Probe {
 }
 
 impl Run {
-    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, wait: Duration) -> Self {
+    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, phase: Phase) -> Self {
         let first = Probe { token, aim, refused: None, latency: None };
-        Self { test, started: now, phase: Phase::Waiting { until: now + wait }, probes: vec![first] }
+        Self { test, started: now, phase, probes: vec![first] }
     }
 
     /// One that could not ask anybody.
@@ -103,8 +111,9 @@ impl Run {
         let all = self.probes.iter().all(|probe| probe.refused.is_some());
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: now },
+            Phase::Script { left, .. } if position == last => self.phase = Phase::Script { until: now, left },
             Phase::Burst { left: 0, .. } | Phase::Judging { .. } | Phase::Patient { .. } if all => {
-                self.phase = Phase::Failed(self.failure(Received::Little { packets: 0, within: Duration::ZERO }));
+                self.phase = Phase::Failed(self.failure(None, Received::Little { packets: 0, within: Duration::ZERO }));
             }
             Phase::Burst { next, left: 0 } if position == last => {
                 self.phase = Phase::Burst { next: next.min(now), left: 0 }
@@ -113,8 +122,8 @@ impl Run {
         }
     }
 
-    /// Why the test failed, given what the line received.
-    pub(super) fn failure(&self, received: Received) -> Reason {
+    /// Why the test failed, given a gateway that is silent and what the line received.
+    pub(super) fn failure(&self, silent: Option<IpAddr>, received: Received) -> Reason {
         let sent = self.count();
         match self.probes.iter().rev().map(|probe| probe.refused.clone()).collect::<Option<Vec<_>>>() {
             Some(causes) if !causes.is_empty() => match causes.into_iter().next() {
@@ -122,6 +131,9 @@ impl Run {
                 None => Reason::NotReadYet,
             },
             _ => {
+                if let Some(gateway) = silent {
+                    return Reason::GatewaySilent(gateway);
+                }
                 let first =
                     |at: usize, probe: &Probe| !self.probes.iter().take(at).any(|it| it.aim.target == probe.aim.target);
                 let targets = self.probes.iter().enumerate().filter(|(at, probe)| first(*at, probe)).count();
@@ -140,6 +152,11 @@ impl Run {
 
     /// Whether the first probe is missed: one still on its way when another test ends the check is not.
     pub(super) fn first_lost(&self) -> bool {
-        !self.probes.is_empty() && !matches!(self.phase, Phase::Waiting { .. }) && self.first_latency().is_none()
+        let open = match self.phase {
+            Phase::Waiting { .. } => true,
+            Phase::Script { .. } => matches!(self.probes.as_slice(), [Probe { refused: None, .. }]),
+            _ => self.probes.is_empty(),
+        };
+        !open && self.first_latency().is_none()
     }
 }

@@ -4,6 +4,9 @@ use crate::settings::tests::shipped;
 
 const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1));
 const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(8, 8, 8, 8));
+/// A script is asked without an address.
+const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+const GATEWAY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 1, 1));
 
 /// A prober in virtual time, with everything it asked for.
 struct Bench {
@@ -14,7 +17,9 @@ struct Bench {
     sent: Vec<(Moment, ProbeToken, IpAddr)>,
     done: Vec<Check>,
     watching: bool,
+    counted: bool,
     received: Option<u32>,
+    gateway: Neighbour,
 }
 
 impl Bench {
@@ -30,7 +35,9 @@ impl Bench {
             sent: vec![],
             done: vec![],
             watching: false,
+            counted: false,
             received: Some(0),
+            gateway: Neighbour::Unknown,
         }
     }
 
@@ -39,12 +46,19 @@ impl Bench {
             let mut more = vec![];
             for step in steps.drain(..) {
                 match step {
-                    Step::Send(token, aim) => self.sent.push((self.now, token, aim.address.unwrap())),
+                    Step::Send(token, aim) => self.sent.push((self.now, token, aim.address.unwrap_or(NOWHERE))),
                     Step::Watch => self.watching = true,
                     Step::Unwatch => self.watching = false,
                     Step::Count => {
+                        self.counted = true;
                         assert!(self.watching, "nothing can be counted that was not watched");
-                        self.prober.received(self.now, self.received, &mut self.random, &mut more);
+                        self.prober.received(
+                            self.now,
+                            self.received,
+                            Some((GATEWAY, self.gateway)),
+                            &mut self.random,
+                            &mut more,
+                        );
                     }
                     Step::Done(check) => self.done.push(check),
                 }
@@ -302,4 +316,130 @@ fn every_target_is_told_apart() {
     bench.pass(Duration::from_secs(3));
     assert_eq!(tally(&bench, None), all, "nor what was sent across a lost link");
     assert_eq!(tally(&bench, Some((2, 0))), Tally::default(), "a stranger");
+}
+
+/// Scripts for these targets, alone or with a ping of `A`.
+fn scripted(targets: &[&str], ping: bool) -> Bench {
+    let mut random = Random::new(1);
+    let script: Vec<Target> = targets.iter().map(|text| Target::of(Host::Text((*text).to_owned()))).collect();
+    let ping = ping.then(|| vec![Target::from(A)]);
+    let tests = ping.iter().map(Vec::as_slice).chain([script.as_slice()]).collect();
+    let mut bench = Bench::new(vec![]);
+    bench.prober = Prober::new(7, tests, &mut random);
+    bench
+}
+
+const NO: Refusal = Refusal::Script { status: Some(1) };
+const KILLED: Refusal = Refusal::Script { status: None };
+
+#[test]
+fn scripts_are_asked_one_after_the_other() {
+    let second = |count| Duration::from_secs(count);
+    for (targets, attempts, fates, want, why) in [
+        (&["a"][..], 8, &[(second(1), None)][..], Ok(1), "it may take its time"),
+        (&["a"], 8, &[(second(1), Some(NO))], Err("the script ended with status 1 (1 of 1 probes)"), "no is no"),
+        (&["a", "b"], 8, &[(second(1), Some(NO)), (second(1), None)], Ok(2), "any target will do"),
+        (&["a", "b"], 8, &[(second(2), Some(KILLED)), (second(1), None)], Ok(3), "also if one hangs"),
+        (
+            &["a", "b", "c"],
+            8,
+            &[(second(2), Some(KILLED)), (second(1), Some(NO)), (second(2), Some(KILLED))],
+            Err("the script was killed (3 of 3 probes)"),
+            "each target once",
+        ),
+        (&["a", "b"], 0, &[(second(1), Some(NO))], Err("the script ended with status 1 (1 of 1 probes)"), "attempts 0"),
+    ] {
+        let mut bench = scripted(targets, false);
+        bench.limits.attempts = attempts;
+        let start = bench.now;
+        bench.begin();
+        for (index, (time, refusal)) in fates.iter().enumerate() {
+            assert_eq!(bench.sent.len(), index + 1, "{why}: one at a time");
+            bench.pass(*time);
+            let (_, token, _) = bench.sent[index];
+            let mut steps = vec![];
+            match refusal {
+                Some(cause) => bench.prober.refused(bench.now, token.id, token.sequence, None, cause, &mut steps),
+                None => bench.prober.answered(bench.now, None, token, &mut steps),
+            }
+            bench.carry_out(steps);
+            bench.pass(Duration::ZERO);
+        }
+        let [check] = bench.done.as_slice() else { panic!("{why}: {:?}", bench.done) };
+        let failure = check.failure.as_ref().map(ToString::to_string);
+        match want {
+            Ok(after) => assert_eq!((failure, check.at.since(start)), (None, second(after)), "{why}"),
+            Err(reason) => assert_eq!(failure.as_deref(), Some(reason), "{why}"),
+        }
+        assert!(!bench.counted, "{why}: nothing that is received says what a script will say");
+        assert_eq!(
+            (check.latency, bench.prober.window().latency()),
+            (None, None),
+            "{why}: how long it takes is no latency"
+        );
+    }
+}
+
+#[test]
+fn a_script_that_nobody_tells_of_is_given_up() {
+    let mut bench = scripted(&["a"], false);
+    let start = bench.now;
+    bench.begin();
+    bench.pass(Duration::from_secs(5));
+    assert_eq!(millis(bench.done[0].at.since(start)), 2500);
+    assert_eq!(bench.done[0].failure.as_ref().unwrap().to_string(), "lost 1 of 1 probes to 1 target within 2.5 s");
+}
+
+#[test]
+fn a_slow_script_beside_a_ping_loses_nothing() {
+    let mut bench = scripted(&["a"], true);
+    bench.begin();
+    bench.pass(Duration::from_millis(10));
+    bench.answer(0);
+    let check = &bench.done[0];
+    assert_eq!((&check.failure, check.first, check.first_lost), (&None, 2, 0), "it still runs");
+    assert_eq!(check.latency, Some(Duration::from_millis(10)));
+    bench.pass(Duration::from_millis(700));
+    let (_, token, _) = bench.sent[1];
+    bench.prober.answered(bench.now, None, token, &mut vec![]);
+    assert_eq!(bench.prober.window().latency(), Some(Duration::from_millis(10)), "the ping's alone");
+}
+
+#[test]
+fn a_silent_gateway_fails_the_check_now() {
+    let asked = |time| Neighbour::Asked(Duration::from_millis(time));
+    let silent = "the gateway 192.168.1.1 does not answer ARP";
+    let little = "lost 9 of 9 probes to 2 targets, nothing received for 0.5 s";
+    for (received, gateway, after, want, why) in [
+        (Some(80), Neighbour::Failed, 550, silent, "whatever is received"),
+        (None, Neighbour::Failed, 550, silent, "also where that cannot be counted"),
+        (Some(0), Neighbour::Failed, 550, silent, "named where the check fails anyway"),
+        (Some(80), asked(1500), 550, silent, "asked twice in vain"),
+        (
+            Some(80),
+            asked(500),
+            2000,
+            "lost 9 of 9 probes to 2 targets within 2.0 s on a line that received 80 packets",
+            "once",
+        ),
+        (Some(0), asked(500), 550, silent, "enough for the name"),
+        (Some(0), asked(20), 550, little, "the kernel has only just begun to ask"),
+        (Some(0), Neighbour::Reachable, 550, little, "the gateway answers, and nobody behind it"),
+        (
+            None,
+            Neighbour::Reachable,
+            2000,
+            "lost 9 of 9 probes to 2 targets within 2.0 s",
+            "no reason to wait for less",
+        ),
+    ] {
+        let mut bench = Bench::new(vec![vec![A, B]]).warm();
+        (bench.received, bench.gateway) = (received, gateway);
+        let start = bench.now;
+        bench.begin();
+        bench.pass(Duration::from_secs(3));
+        let [check] = bench.done.as_slice() else { panic!("{why}: {:?}", bench.done) };
+        assert_eq!(millis(check.at.since(start)), after, "{why}");
+        assert_eq!(check.failure.as_ref().unwrap().to_string(), want, "{why}");
+    }
 }

@@ -28,6 +28,8 @@ struct Probe {
     token: ProbeToken,
     aim: Aim,
     at: Moment,
+    /// How long its answer takes says nothing of the line.
+    patient: bool,
     fate: Fate,
 }
 
@@ -55,11 +57,11 @@ enum Fate {
 }
 
 impl Window {
-    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim) {
+    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim, patient: bool) {
         if self.probes.len() >= SIZE {
             self.probes.pop_front();
         }
-        self.probes.push_back(Probe { token, aim, at, fate: Fate::Pending });
+        self.probes.push_back(Probe { token, aim, at, patient, fate: Fate::Pending });
     }
 
     /// An answer, however late, un-loses its probe.
@@ -68,6 +70,9 @@ impl Window {
         let Some(probe) = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost)) else { return };
         let sample = at.since(probe.at);
         probe.fate = Fate::Answered { after: sample };
+        if probe.patient {
+            return;
+        }
         // RFC 6298, section 2: gains 1/8 and 1/4.
         match self.smoothed {
             None => {

@@ -28,8 +28,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::asker::Askers;
 use super::conntrack::Connections;
+use super::exec::Scripts;
 use super::hotplug::{self, Runner};
-use super::netlink::{Kernel, Watcher};
+use super::netlink::{Kernel, Neighbours, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
 use super::ubus::{Bus, BusEvent, Request};
@@ -61,7 +62,9 @@ pub(crate) struct Daemon {
     askers: Askers,
     counters: Counters,
     connections: Connections,
-    scripts: Runner,
+    scripts: Scripts,
+    neighbours: Neighbours,
+    hotplug: Runner,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
     sequence: u64,
@@ -126,7 +129,9 @@ impl Daemon {
             askers: Askers::default(),
             counters: Counters::default(),
             connections: Connections::default(),
-            scripts: Runner::new(Path::new(hotplug::DIRECTORY)),
+            scripts: Scripts::default(),
+            neighbours: Neighbours::default(),
+            hotplug: Runner::new(Path::new(hotplug::DIRECTORY)),
             bus: Bus::new(&places.socket),
             lookups: vec![],
             sequence: 0,
@@ -175,6 +180,8 @@ impl Daemon {
                     }
                 }
                 event = self.askers.next() => self.feed(event).await,
+                event = self.scripts.next() => self.feed(event).await,
+                event = self.neighbours.next() => self.feed(event).await,
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop).await,
                     Caught::Reload => drop(self.reload().await),
@@ -196,7 +203,7 @@ impl Daemon {
                     BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
                     BusEvent::HotplugUnheard { environment, cause } => {
                         log::debug!("procd runs no scripts for this: {cause}");
-                        self.scripts.run(environment);
+                        self.hotplug.run(environment);
                     }
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
@@ -228,6 +235,10 @@ impl Daemon {
                     Question::Ping { target, .. } => {
                         self.probers.send(provider, device, token, target).map_err(Refusal::NotSent)
                     }
+                    Question::Exec { script, environment } => {
+                        self.scripts.ask(provider, token, script, environment, timeout)
+                    }
+                    Question::Arp { gateway } => self.neighbours.ask(provider, device, token, gateway, timeout),
                     question => self.askers.ask(provider, device, token, question, timeout),
                 };
                 return Some(Event::ProbeRefused { provider, token, cause: sent.err()? });
@@ -235,6 +246,8 @@ impl Daemon {
             Action::CloseProber(provider) => {
                 self.probers.close(provider);
                 self.askers.close(provider);
+                self.scripts.close(provider);
+                self.neighbours.close(provider);
             }
             Action::Resolve { provider, device, name, servers, timeout } => {
                 self.askers.resolve(provider, device, name, servers, timeout);
@@ -247,9 +260,10 @@ impl Daemon {
                     log::debug!("{cause}");
                 }
             }
-            Action::CountReceived { provider, device: _, gateway: _ } => {
+            Action::CountReceived { provider, device, gateway } => {
                 let packets = self.counters.count(provider);
-                return Some(Event::Received { provider, packets, gateway: Neighbour::Unknown });
+                let gateway = gateway.map_or(Neighbour::Unknown, |gateway| self.neighbours.state(device, gateway));
+                return Some(Event::Received { provider, packets, gateway });
             }
             Action::StopWatching(provider) => self.counters.stop(provider),
             Action::Change { sequence, changes, lookups } => {
