@@ -108,9 +108,9 @@ fn bodies() {
         ("HTTP/1.1 200 OK|Content-Length: 11||all is fine", Ok(()), "of a known length"),
         ("HTTP/1.1 200 OK|Transfer-Encoding: chunked||7|all is |4;x=y|fine|0||", Ok(()), "in chunks"),
         (
-            "HTTP/1.1 200 OK|Transfer-Encoding: Chunked||B|all is fi|e|2|ne||0||",
+            "HTTP/1.1 200 OK|Transfer-Encoding: Chunked||9|all is fi|3|xne|0||",
             other(),
-            "in chunks, with an e too much",
+            "in chunks, with a letter between",
         ),
         ("HTTP/1.1 200 OK|Transfer-Encoding: chunked||1|f|1|i|1|n|1|e|0||", Ok(()), "across chunks"),
         ("HTTP/1.1 200 OK|Content-Length: 5||login", other(), "a portal"),
