@@ -98,12 +98,12 @@ impl Exchange {
             if self.expect.is_empty() {
                 return Some(Ok(()));
             }
-            let text = |value: &[u8]| str::from_utf8(value).unwrap_or_default().trim().to_ascii_lowercase();
             let bodiless = matches!(status, 204 | 304);
-            let chunked = !bodiless && field("transfer-encoding").is_some_and(|value| text(value).ends_with("chunked"));
+            // A body that nobody asked to have encoded comes as it is, or in chunks (RFC 9112, section 6.1).
+            let chunked = !bodiless && field("transfer-encoding").is_some();
             let left = match field("content-length") {
                 _ if chunked || bodiless => Some(0),
-                length => length.and_then(|value| text(value).parse().ok()),
+                length => length.and_then(|value| str::from_utf8(value).ok()?.parse().ok()),
             };
             let mut body = Body { status, chunked, left, line: vec![], tail: vec![], seen: 0 };
             let verdict = body.take(head.get(end..)?, self.expect.as_bytes());
@@ -213,8 +213,8 @@ fn elsewhere(location: &[u8], host: &str) -> Option<String> {
     }
     let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len()))?;
     let authority = authority.rsplit('@').next().unwrap_or_default();
-    let name = |authority: &str| without_port(authority).trim_end_matches('.').to_ascii_lowercase();
-    if name(authority).is_empty() || name(authority) == name(host) {
+    let name = without_port(authority);
+    if name.is_empty() || name.eq_ignore_ascii_case(without_port(host)) {
         return None;
     }
     let mut told = format!("{scheme}//{authority}{path}");
@@ -222,11 +222,10 @@ fn elsewhere(location: &[u8], host: &str) -> Option<String> {
     Some(told)
 }
 
+/// The host of a URL, as it is compared.
 fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
+    let host = authority.trim_end_matches(|char: char| char.is_ascii_digit()).strip_suffix(':');
+    host.unwrap_or(authority).trim_end_matches('.')
 }
 
 /// Takes any bytes as an answer, in pieces and in one, for fuzzing: the verdict must be the same. The first byte says where it is cut.

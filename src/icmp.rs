@@ -127,6 +127,19 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_as_long_as_it_should_be_and_verifies() {
+        for (size, length, why) in [
+            (56, 64, "what ping sends"),
+            (9, 17, "an odd number"),
+            (1472, 1480, "a full frame"),
+            (0, 16, "never without the cookie"),
+        ] {
+            let request = echo_request(7, 9, u64::MAX, size);
+            assert_eq!((request.len(), checksum(&request)), (length, 0), "{why}");
+        }
+    }
+
+    #[test]
     fn an_error_names_the_request() {
         let request = echo_request(7, 9, 1, 56);
         let mut body = vec![3, 1, 0, 0, 0, 0, 0, 0];

@@ -190,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn a_probe_has_the_size_and_goes_as_far_as_it_is_told() {
+        let (here, _there) = twins();
+        here.run(|| {
+            in_runtime(async {
+                let mut probers = Probers::default();
+                for (size, ttl) in [(8, 1), (56, 64), (1472, 255), (1472, 1)] {
+                    probers.send(FIRST, index("wan-a"), TOKEN, "192.168.1.1".parse().unwrap(), size, ttl).unwrap();
+                    assert_eq!(within(&probers, Duration::from_secs(2)).await.len(), 1, "{size} bytes come back");
+                    assert_eq!(probers.sockets[0].1.socket.get_ref().ttl_v4().unwrap(), u32::from(ttl));
+                }
+            });
+        });
+    }
+
+    #[test]
     fn the_kernels_stamp_counts_not_the_time_of_reading() {
         let (here, _there) = twins();
         here.run(|| {

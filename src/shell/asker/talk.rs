@@ -21,7 +21,7 @@ use crate::shell::{clock, socket};
 const CHUNK: usize = 4096;
 
 /// What may wait in a socket: a few datagrams, or a part of a page. What does not fit is not wanted in such haste.
-const BUFFER: usize = 8 * 1024;
+const BUFFER: usize = 16 * 1024;
 
 /// The kernel sends a SYN again after this time, minus what its timers are off (RFC 6298, section 2).
 const RESEND: Duration = Duration::from_millis(900);
@@ -87,7 +87,7 @@ impl Talk {
             // A ping is not asked here, the others have no socket.
             _ => return Err(Refusal::NotSent("not built yet".to_owned())),
         };
-        let not_sent = |error: io::Error| Refusal::NotSent(format!("{server}: {error}"));
+        let not_sent = |error: io::Error| Refusal::NotSent(format!("{}: {error}", server.ip()));
         let sent = clock::now();
         let socket = match &stage {
             Stage::Reply(query, _) => datagram(device, server, query),
@@ -173,13 +173,15 @@ impl Talk {
             // The server itself has no such port.
             (Some((3, from)), _) if datagram && from == self.server.ip() => Refusal::Wrong(Wrong::PortClosed),
             (Some((code, from)), _) => Refusal::Unreachable { code, from },
-            // A reset answers a SYN as well as anything: the way there and back is open.
-            (None, io::ErrorKind::ConnectionRefused) if matches!(self.stage, Stage::Connect) => {
+            // A reset answers a SYN as well as anything, alone or behind a SYN-ACK: the way there and back is open.
+            (None, io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)
+                if matches!(self.stage, Stage::Connect) =>
+            {
                 return Fate::Answered(clock::now(), None);
             }
             (None, io::ErrorKind::ConnectionRefused) => Refusal::Wrong(Wrong::PortClosed),
             (None, io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => Refusal::Wrong(Wrong::Closed),
-            (None, _) => Refusal::NotSent(format!("{}: {error}", self.server)),
+            (None, _) => Refusal::NotSent(format!("{}: {error}", self.server.ip())),
         })
     }
 }

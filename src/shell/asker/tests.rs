@@ -167,7 +167,7 @@ fn connections() {
             else {
                 panic!("a device that is down");
             };
-            assert!(text.starts_with("203.0.113.1:443: "), "{text}");
+            assert!(text.starts_with("203.0.113.1: "), "{text}");
         });
         assert_eq!(sockets(), 0, "closed by a reset, nothing lingers");
     });
