@@ -156,7 +156,8 @@ impl Daemon {
             let now = clock::now();
             let waiting = self.checks.iter().map(|check| check.until).min();
             let unread = self.unread.as_ref().map(|(at, _)| *at);
-            let deadline = self.core.next_wakeup().into_iter().chain(waiting).chain(unread).min();
+            let deadline =
+                self.core.next_wakeup().into_iter().chain(waiting).chain(unread).chain(self.askers.deadline()).min();
             let sleep =
                 tokio::time::sleep_until(clock::instant(now, deadline.unwrap_or(now + Duration::from_secs(3600))));
             // The kernel's changes come first: an answer counts only in the light of the routes it came by. After each reading the
@@ -232,8 +233,8 @@ impl Daemon {
         match action {
             Action::Probe { provider, device, token, question, timeout } => {
                 let sent = match question {
-                    Question::Ping { target, .. } => {
-                        self.probers.send(provider, device, token, target).map_err(Refusal::NotSent)
+                    Question::Ping { target, size, ttl } => {
+                        self.probers.send(provider, device, token, target, size, ttl).map_err(Refusal::NotSent)
                     }
                     Question::Exec { script, environment } => {
                         self.scripts.ask(provider, token, script, environment, timeout)
