@@ -64,16 +64,10 @@ impl Askers {
         question: Question,
         timeout: Duration,
     ) -> Result<(), Refusal> {
-        match question {
-            Question::Arp { .. } | Question::Exec { .. } => Err(Refusal::NotSent("not built yet".to_owned())),
-            _ => {
-                let [.., high, low] = token.cookie.to_be_bytes();
-                let id = u16::from_be_bytes([high, low]);
-                let talk = self.begin(provider, device, id, question)?;
-                self.wait(provider, timeout, Purpose::Probe(token), talk);
-                Ok(())
-            }
-        }
+        let [.., high, low] = token.cookie.to_be_bytes();
+        let talk = self.begin(provider, device, u16::from_be_bytes([high, low]), question)?;
+        self.wait(provider, timeout, Purpose::Probe(token), talk);
+        Ok(())
     }
 
     /// Asks the servers for the addresses of `name`, one after the other. Inside the runtime.

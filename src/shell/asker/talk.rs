@@ -84,8 +84,8 @@ impl Talk {
                 let query = query.ok_or_else(|| Refusal::NotSent(format!("{name} is no name")))?;
                 (server, Stage::Reply(query, expect))
             }
-            // A ping is not asked here, the others have no socket.
-            _ => return Err(Refusal::NotSent("not built yet".to_owned())),
+            // Asked elsewhere: raw, of the neighbour table, by a process.
+            _ => return Err(Refusal::NotSent("no question for a server".to_owned())),
         };
         let not_sent = |error: io::Error| Refusal::NotSent(format!("{}: {error}", server.ip()));
         let sent = clock::now();
