@@ -267,16 +267,18 @@ impl Core {
         let manual = self.settings.failback == Failback::Manual;
         let delay = provider.failback_delay();
         let due = provider.failback_at().filter(|_| reliable);
-        // Then it is that one that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
+        // Then it is one of those that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
         let at = due.unwrap_or(now + delay);
-        let goes_first = |it: &&&Provider| match it.failback_at() {
+        let goes_first = |it: &Provider| match it.failback_at() {
             _ if it.id == active.id => false,
             _ if manual => before.iter().any(|known| known.id == it.id),
             Some(other) if it.settings.priority == own => (other, position(it)) < (at, position(provider)),
             other => it.settings.priority < own && other.is_some_and(|other| other <= at + MOMENT),
         };
-        if let Some(&preferred) = self.reliable_but(provider).iter().find(goes_first) {
-            let fail = if manual { before } else { vec![preferred] };
+        let mut first = self.reliable_but(provider);
+        first.retain(|it| goes_first(it));
+        if let Some(&preferred) = first.first() {
+            let fail = if manual { before } else { first };
             return (reliable.then(|| behind(preferred)), Takeover::IfFail(names(fail)));
         }
         if manual {
