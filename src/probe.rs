@@ -11,7 +11,7 @@ mod window;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use window::{Tally, Window};
+pub use window::{Spread, Tally, Window};
 
 use crate::event::ProbeToken;
 use crate::moment::Moment;
@@ -118,6 +118,16 @@ impl Prober {
         &self.window
     }
 
+    /// The provider is reliable again: what was lost in its outage does not count.
+    pub fn forgive(&mut self) {
+        self.window.forgive();
+    }
+
+    /// The link is another one: what was lost on the one before does not count.
+    pub fn begin_anew(&mut self) {
+        self.window.begin_anew();
+    }
+
     /// Every address that a probe may go to.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let spots = self.tests.iter().flat_map(|test| &test.spots);
@@ -133,7 +143,7 @@ impl Prober {
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
             let Some((token, aim)) = next_probe(self.id, &mut self.sequence, test, targets, random) else { continue };
-            self.window.sent(now, token, aim);
+            self.window.sent(now, token, aim, limits);
             out.push(Step::Send(token, aim));
             runs.push(Run::new(test, now, token, aim, wait));
         }
@@ -279,8 +289,8 @@ impl Prober {
             first: u32::try_from(total).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
-        if check.failure.is_some() {
-            self.window.lose_pending();
+        if let Some(run) = running.runs.first().filter(|_| check.failure.is_some()) {
+            self.window.lose_pending(run.started);
         }
         self.stop_watching(out);
         self.running = None;
