@@ -27,6 +27,12 @@ const ALIVE_PACKETS: u32 = 5;
 /// The count of received packets may take this long, even where `timeout` is over before.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// After a burst no line is judged before its first probe has waited for so long: six and a half times `min_timeout`, 0.65 s as
+/// shipped. An idle line whose round trip has grown to 0.6 s receives nothing before that, just as a dead one.
+pub fn least_wait(limits: &CheckSettings) -> Duration {
+    (limits.min_timeout.saturating_mul(13) / 2).min(limits.timeout)
+}
+
 /// What a [`Prober`] wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -194,12 +200,18 @@ impl Prober {
         let since = running.watching;
         for run in &mut running.runs {
             let Phase::Judging { .. } = run.phase else { continue };
+            let patience = run.started + running.limits.timeout;
             run.phase = match packets {
+                // Something comes in: the first answers, or parts of them, on a line that has become slow.
+                Some(packets) if packets < ALIVE_PACKETS && packets > run.heard && now < patience => {
+                    run.heard = packets;
+                    Phase::Burst { next: (now + running.wait).min(patience), left: 0 }
+                }
                 Some(packets) if packets < ALIVE_PACKETS => {
                     let within = since.map_or(Duration::ZERO, |since| now.since(since));
                     Phase::Failed(run.failure(Received::Little { packets, within }))
                 }
-                packets => Phase::Patient { until: run.started + running.limits.timeout, packets },
+                packets => Phase::Patient { until: patience, packets },
             };
         }
         self.tick(now, random, out);
@@ -235,10 +247,13 @@ impl Prober {
                             run.sent(token, aim);
                             out.push(Step::Send(token, aim));
                         }
-                        let pause = if left == 1 { running.wait } else { running.limits.attempt_interval };
                         // After a stall the rest of the burst keeps its pace instead of leaving at once.
                         let base = if now.since(next) > running.limits.attempt_interval { now } else { next };
-                        run.phase = Phase::Burst { next: base + pause, left: left.saturating_sub(1) };
+                        let next = match left {
+                            1 => (base + running.wait).max(run.started + least_wait(&running.limits)),
+                            _ => base + running.limits.attempt_interval,
+                        };
+                        run.phase = Phase::Burst { next, left: left.saturating_sub(1) };
                     }
                     Phase::Judging { until } => run.phase = Phase::Patient { until, packets: None },
                     Phase::Patient { packets, .. } => {

@@ -253,6 +253,8 @@ impl Provider {
             if !was {
                 self.lengthen_delay(now);
             }
+            // A window takes minutes to get well: it is the good ones that are forgiven.
+            self.last_failure = Some(now);
         }
     }
 

@@ -279,7 +279,8 @@ impl Core {
         let manual = self.settings.failback == Failback::Manual;
         let delay = provider.failback_delay();
         if !good && reliable {
-            let in_the_way = |it: &&Provider| it.id != active.id && (manual || position(it) < (false, own, None));
+            let sooner = |it: &Provider| (poor(it), it.settings.priority) <= (false, own);
+            let in_the_way = |it: &&Provider| it.id != active.id && (manual || sooner(it));
             let takeover = match manual {
                 _ if own >= priority || before.iter().any(in_the_way) => Takeover::IfFail(names(before)),
                 true => Takeover::ByHand { name, active: other },

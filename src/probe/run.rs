@@ -51,6 +51,8 @@ pub(super) struct Run {
     /// When the first probe was sent.
     pub(super) started: Moment,
     pub(super) phase: Phase,
+    /// Packets received, when it was to be judged the last time.
+    pub(super) heard: u32,
     probes: Vec<Probe>,
 }
 
@@ -65,7 +67,7 @@ struct Probe {
 impl Run {
     pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, wait: Duration) -> Self {
         let first = Probe { token, aim, refused: None, latency: None };
-        Self { test, started: now, phase: Phase::Waiting { until: now + wait }, probes: vec![first] }
+        Self { test, started: now, phase: Phase::Waiting { until: now + wait }, heard: 0, probes: vec![first] }
     }
 
     pub(super) fn sent(&mut self, token: ProbeToken, aim: Aim) {

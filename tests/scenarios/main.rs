@@ -12,6 +12,7 @@ mod kernel;
 mod netifd;
 mod outage;
 mod policy;
+mod quality;
 mod series;
 mod silent_netifd;
 mod start;
