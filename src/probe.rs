@@ -11,7 +11,7 @@ mod window;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use window::{Tally, Window};
+pub use window::{Spread, Tally, Window};
 
 use crate::event::{Neighbour, ProbeToken};
 use crate::moment::Moment;
@@ -34,6 +34,12 @@ const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 const GATEWAY_DOUBTFUL: Duration = Duration::from_millis(300);
 /// ... and for so long, twice at least (the kernel asks each second), that no other sign of life is waited for.
 const GATEWAY_SILENT: Duration = Duration::from_millis(1200);
+
+/// After a burst no line is judged before its first probe has waited for so long: six and a half times `min_timeout`, 0.65 s as
+/// shipped. An idle line whose round trip has grown to 0.6 s receives nothing before that, just as a dead one.
+pub fn least_wait(limits: &CheckSettings) -> Duration {
+    (limits.min_timeout.saturating_mul(13) / 2).min(limits.timeout)
+}
 
 /// What a [`Prober`] wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,8 +108,6 @@ enum Spot {
 struct Running {
     runs: Vec<Run>,
     limits: CheckSettings,
-    /// How long a probe may take before it is suspicious, fixed for the whole check.
-    wait: Duration,
     /// Since when the received packets are counted.
     watching: Option<Moment>,
 }
@@ -116,7 +120,7 @@ impl Prober {
             Host::Name(name) => Spot::Name { name: name.clone(), addresses: vec![], cause: String::new() },
             Host::Gateway | Host::Text(_) => Spot::Placeless,
         };
-        let tests = tests
+        let tests: Vec<Targets> = tests
             .into_iter()
             .map(|targets| {
                 let turn = usize::try_from(random.next() >> 33).unwrap_or(0);
@@ -124,7 +128,9 @@ impl Prober {
                 Targets { spots: targets.iter().map(spot).collect(), turn, patient }
             })
             .collect();
-        Self { id, sequence: 0, tests, window: Window::default(), running: None }
+        let beyond = |test: &Targets| test.spots.iter().any(|spot| !matches!(spot, Spot::Placeless));
+        let window = Window::new(tests.len(), tests.iter().position(beyond));
+        Self { id, sequence: 0, tests, window, running: None }
     }
 
     /// Whether a check is on its way.
@@ -135,6 +141,16 @@ impl Prober {
     /// Latency, jitter and loss of the first probes.
     pub const fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// The provider is reliable again: what was lost in its outage does not count.
+    pub fn forgive(&mut self) {
+        self.window.forgive();
+    }
+
+    /// The link is another one: what was lost on the one before does not count.
+    pub fn begin_anew(&mut self) {
+        self.window.begin_anew();
     }
 
     /// Every address that a probe may go to.
@@ -175,25 +191,24 @@ impl Prober {
         if self.running.is_some() {
             return;
         }
-        let wait = self.window.wait(limits);
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
             let Some((token, aim)) = next_probe(self.id, &mut self.sequence, test, targets, random) else {
                 runs.push(Run::failed(test, now, targets.unresolvable()));
                 continue;
             };
-            self.window.sent(now, token, aim, targets.patient);
+            self.window.sent(now, token, aim, limits);
             out.push(Step::Send(token, aim));
-            runs.push(if targets.patient {
+            let wait = self.window.wait(test, limits);
+            let phase = if targets.patient {
                 let others = u32::try_from(targets.spots.len().saturating_sub(1)).unwrap_or(u32::MAX);
-                let phase =
-                    Phase::Script { until: now + limits.timeout + KILL_TIMEOUT, left: limits.attempts.min(others) };
-                Run::new(test, now, token, aim, phase)
+                Phase::Script { until: now + limits.timeout + KILL_TIMEOUT, left: limits.attempts.min(others) }
             } else {
-                Run::new(test, now, token, aim, Phase::Waiting { until: now + wait })
-            });
+                Phase::Waiting { until: now + wait }
+            };
+            runs.push(Run::new(test, now, token, aim, wait, phase));
         }
-        self.running = Some(Running { runs, limits: limits.clone(), wait, watching: None });
+        self.running = Some(Running { runs, limits: limits.clone(), watching: None });
         self.conclude(now, out);
     }
 
@@ -258,13 +273,19 @@ impl Prober {
         };
         for run in &mut running.runs {
             let Phase::Judging { .. } = run.phase else { continue };
+            let patience = run.started + running.limits.timeout;
             let within = since.map_or(Duration::ZERO, |since| now.since(since));
             run.phase = match (packets, silent_for(GATEWAY_SILENT)) {
+                // Something comes in: the first answers, or parts of them, on a line that has become slow.
+                (Some(packets), None) if packets < ALIVE_PACKETS && packets > run.heard && now < patience => {
+                    run.heard = packets;
+                    Phase::Burst { next: (now + run.wait).min(patience), left: 0 }
+                }
                 (Some(packets), silent) if packets < ALIVE_PACKETS => {
                     let silent = silent.or_else(|| silent_for(GATEWAY_DOUBTFUL));
                     Phase::Failed(run.failure(silent, Received::Little { packets, within }))
                 }
-                (packets, None) => Phase::Patient { until: run.started + running.limits.timeout, packets },
+                (packets, None) => Phase::Patient { until: patience, packets },
                 (_, silent) => Phase::Failed(run.failure(silent, Received::Unknown { waited: now.since(run.started) })),
             };
         }
@@ -301,10 +322,13 @@ impl Prober {
                             run.sent(token, aim);
                             out.push(Step::Send(token, aim));
                         }
-                        let pause = if left == 1 { running.wait } else { running.limits.attempt_interval };
                         // After a stall the rest of the burst keeps its pace instead of leaving at once.
                         let base = if now.since(next) > running.limits.attempt_interval { now } else { next };
-                        run.phase = Phase::Burst { next: base + pause, left: left.saturating_sub(1) };
+                        let next = match left {
+                            1 => (base + run.wait).max(run.started + least_wait(&running.limits)),
+                            _ => base + running.limits.attempt_interval,
+                        };
+                        run.phase = Phase::Burst { next, left: left.saturating_sub(1) };
                     }
                     Phase::Judging { until } => run.phase = Phase::Patient { until, packets: None },
                     Phase::Patient { packets, .. } => {
@@ -367,22 +391,17 @@ impl Prober {
         let check = Check {
             at: now,
             failure,
-            latency: running.runs.iter().filter(|run| !self.is_patient(run.test)).filter_map(Run::first_latency).min(),
+            latency: running.runs.iter().find(|run| self.window.measures(run.test)).and_then(Run::first_latency),
             sent: running.runs.iter().map(Run::count).fold(0, u32::saturating_add),
             first: u32::try_from(running.runs.iter().filter(|run| run.count() > 0).count()).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
-        if check.failure.is_some() {
-            self.window.lose_pending();
+        if let Some(run) = running.runs.first().filter(|_| check.failure.is_some()) {
+            self.window.lose_pending(run.started);
         }
         self.stop_watching(out);
         self.running = None;
         out.push(Step::Done(check));
-    }
-
-    /// Whether how long an answer takes says nothing of the line.
-    fn is_patient(&self, test: usize) -> bool {
-        self.tests.get(test).is_some_and(|targets| targets.patient)
     }
 
     fn stop_watching(&mut self, out: &mut Vec<Step>) {

@@ -340,7 +340,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// `12 ms`.
-fn millis(duration: Duration) -> String {
+pub(crate) fn millis(duration: Duration) -> String {
     format!("{} ms", duration.as_millis())
 }
 

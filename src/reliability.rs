@@ -16,7 +16,7 @@ pub struct Check {
     pub at: Moment,
     /// `None`: it succeeded.
     pub failure: Option<Reason>,
-    /// The shortest latency of its first probes, where one was answered before it ended.
+    /// The latency of its first probe, of the first test that asks beyond the gateway, where that was answered before it ended.
     pub latency: Option<Duration>,
     /// Probes sent.
     pub sent: u32,

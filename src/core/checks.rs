@@ -212,10 +212,14 @@ fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Acti
     };
     out.push(log(LogLevel::Debug, Some(provider), text));
     match provider.reliability.record(check, &provider.settings.check) {
-        Some(true) => provider.reliable_since = Some(now),
+        Some(true) => {
+            provider.reliable_since = Some(now);
+            provider.prober.forgive();
+        }
         Some(false) => provider.failed(now),
         None => {}
     }
+    provider.judge(now);
     if provider.reliability.verdict().is_some() {
         provider.presumed = false;
     }

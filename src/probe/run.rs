@@ -59,6 +59,10 @@ pub(super) struct Run {
     /// When the first probe was sent.
     pub(super) started: Moment,
     pub(super) phase: Phase,
+    /// How long a probe may take before it is suspicious, fixed for the whole check.
+    pub(super) wait: Duration,
+    /// Packets received, when it was to be judged the last time.
+    pub(super) heard: u32,
     probes: Vec<Probe>,
 }
 
@@ -71,14 +75,15 @@ struct Probe {
 }
 
 impl Run {
-    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, phase: Phase) -> Self {
+    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, wait: Duration, phase: Phase) -> Self {
         let first = Probe { token, aim, refused: None, latency: None };
-        Self { test, started: now, phase, probes: vec![first] }
+        Self { test, started: now, phase, wait, heard: 0, probes: vec![first] }
     }
 
     /// One that could not ask anybody.
     pub(super) fn failed(test: usize, now: Moment, reason: Reason) -> Self {
-        Self { test, started: now, phase: Phase::Failed(reason), probes: vec![] }
+        let phase = Phase::Failed(reason);
+        Self { test, started: now, phase, wait: Duration::ZERO, heard: 0, probes: vec![] }
     }
 
     pub(super) fn sent(&mut self, token: ProbeToken, aim: Aim) {

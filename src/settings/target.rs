@@ -81,7 +81,7 @@ pub(super) fn read(kind: &str, text: &str) -> Result<Target, String> {
             }
             host_and_port(host, if path.is_empty() { "/" } else { path })
         }
-        "exec" => Ok(Target::of(text.parse().map_or_else(|_| Host::Text(text.into()), Host::Address))),
+        "exec" => Ok(Target::of(Host::Text(text.into()))),
         "arp" => Err("cannot be chosen: a test of type arp asks the provider's gateway".into()),
         _ => host(text).map(Target::of),
     }
