@@ -5,7 +5,9 @@
 //! An unanswered probe is only a suspicion: a burst to the other targets follows, and when that is unanswered too, what the
 //! line received meanwhile tells a dead line from a slow one.
 
+mod pace;
 mod run;
+mod targets;
 mod window;
 
 use std::net::IpAddr;
@@ -18,11 +20,15 @@ use crate::moment::Moment;
 use crate::random::Random;
 use crate::reason::{Reason, Received, Refusal};
 use crate::reliability::Check;
-use crate::settings::{CheckSettings, Host, Required, Target};
+use crate::settings::{CheckSettings, Required, Target};
 use run::{Phase, Run};
+use targets::Targets;
 
 /// Fewer packets than this since the suspicion began, and the line is dead rather than slow.
 const ALIVE_PACKETS: u32 = 5;
+
+/// What an answer may have come in: a page with its handshake. That our own probes are answered is no sign that other traffic passes.
+const ANSWER_PACKETS: u32 = 6;
 
 /// The count of received packets may take this long, even where `timeout` is over before.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -38,8 +44,17 @@ pub enum Step {
     Count,
     /// Count no more.
     Unwatch,
-    /// The check is over.
-    Done(Check),
+    /// The check is over; with the test that failed, where others did not.
+    Done(Check, Option<usize>),
+    /// This target has answered, or is missed while another one of its test has answered.
+    Heard {
+        /// Which of the provider's tests.
+        test: usize,
+        /// Which of the test's targets.
+        target: usize,
+        /// It has.
+        answered: bool,
+    },
 }
 
 /// One provider's probes.
@@ -50,6 +65,8 @@ pub struct Prober {
     tests: Vec<Targets>,
     window: Window,
     running: Option<Running>,
+    /// The last probe to a suspect target beside those of a check: when, which, and whom.
+    extra: Option<(Moment, ProbeToken, Aim)>,
 }
 
 /// Whom a probe asks.
@@ -63,49 +80,22 @@ pub struct Aim {
     pub address: Option<IpAddr>,
 }
 
-/// The targets of one test, and whose turn it is.
-#[derive(Clone, Debug)]
-struct Targets {
-    spots: Vec<Spot>,
-    turn: usize,
-}
-
-/// One target.
-#[derive(Clone, Debug)]
-enum Spot {
-    /// Asked at one of these addresses after the other; none while its name is not resolved: then it is left out.
-    Addresses(Vec<IpAddr>),
-    /// Asked without an address.
-    Placeless,
-}
-
 /// A check on its way.
 #[derive(Clone, Debug)]
 struct Running {
     runs: Vec<Run>,
     limits: CheckSettings,
-    /// How long a probe may take before it is suspicious, fixed for the whole check.
-    wait: Duration,
     /// Since when the received packets are counted.
     watching: Option<Moment>,
+    /// Answers to our own probes since then, wrong ones too.
+    heard: u32,
 }
 
 impl Prober {
     /// Probes marked `id`, for tests with these targets; the first target of each is drawn from `random`.
     pub fn new(id: u16, tests: Vec<&[Target]>, random: &mut Random) -> Self {
-        let spot = |target: &Target| match &target.host {
-            Host::Address(address) => Spot::Addresses(vec![*address]),
-            Host::Name(_) => Spot::Addresses(vec![]),
-            Host::Gateway | Host::Text(_) => Spot::Placeless,
-        };
-        let tests = tests
-            .into_iter()
-            .map(|targets| {
-                let turn = usize::try_from(random.next() >> 33).unwrap_or(0);
-                Targets { spots: targets.iter().map(spot).collect(), turn }
-            })
-            .collect();
-        Self { id, sequence: 0, tests, window: Window::default(), running: None }
+        let tests = tests.into_iter().map(|targets| Targets::new(targets, random.next())).collect();
+        Self { id, sequence: 0, tests, window: Window::default(), running: None, extra: None }
     }
 
     /// Whether a check is on its way.
@@ -120,40 +110,79 @@ impl Prober {
 
     /// Every address that a probe may go to.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let spots = self.tests.iter().flat_map(|test| &test.spots);
-        spots.flat_map(|spot| if let Spot::Addresses(all) = spot { all.as_slice() } else { &[] }).copied()
+        self.tests.iter().flat_map(Targets::addresses)
     }
 
-    /// Starts a check: one probe per test. Does nothing while one is running.
+    /// Why the last probe to this target of this test failed, where somebody said so; until it answers.
+    pub fn refusal(&self, test: usize, target: usize) -> Option<&Refusal> {
+        self.tests.get(test)?.refusal(target)
+    }
+
+    /// This target of this test is suspect, and asked last, or is not.
+    pub fn set_suspect(&mut self, test: usize, target: usize, suspect: bool) {
+        if let Some(targets) = self.tests.get_mut(test) {
+            targets.set_suspect(target, suspect);
+        }
+    }
+
+    /// Starts a check: one probe per test. Does nothing while one is running, or where nobody can be asked.
     pub fn begin(&mut self, now: Moment, limits: &CheckSettings, random: &mut Random, out: &mut Vec<Step>) {
         if self.running.is_some() {
             return;
         }
-        let wait = self.window.wait(limits);
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
-            let Some((token, aim)) = next_probe(self.id, &mut self.sequence, test, targets, random) else { continue };
+            let Some((target, address)) = targets.next(false) else { continue };
+            let (token, aim) = (token(self.id, &mut self.sequence, random), Aim { test, target, address });
+            let wait = targets.pace.wait(limits);
+            targets.sent(target, now, now + wait);
             self.window.sent(now, token, aim);
             out.push(Step::Send(token, aim));
             runs.push(Run::new(test, now, token, aim, wait));
         }
-        self.running = Some(Running { runs, limits: limits.clone(), wait, watching: None });
+        if !runs.is_empty() {
+            self.running = Some(Running { runs, limits: limits.clone(), watching: None, heard: 0 });
+        }
+    }
+
+    /// Asks a suspect target, beside the check that has just begun: an answer clears it, and nothing else comes of it.
+    pub fn ask_suspect(&mut self, now: Moment, test: usize, target: usize, random: &mut Random, out: &mut Vec<Step>) {
+        let Some(address) = self.tests.get(test).and_then(|targets| targets.place(target)) else { return };
+        let (token, aim) = (token(self.id, &mut self.sequence, random), Aim { test, target, address });
+        self.extra = Some((now, token, aim));
+        out.push(Step::Send(token, aim));
     }
 
     /// Forgets every probe on its way: an answer that comes across a lost link proves nothing. New ones are marked `id`.
     pub fn invalidate(&mut self, id: u16, out: &mut Vec<Step>) {
         self.id = id;
         self.window.forget_pending();
+        self.tests.iter_mut().for_each(|targets| targets.over(None));
         self.stop_watching(out);
         self.running = None;
+        self.extra = None;
     }
 
     /// An answer came in, from `source` where that is not certain by the way it came.
     pub fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken, out: &mut Vec<Step>) {
-        self.window.answered(at, source, token);
-        let Some(running) = &mut self.running else { return };
-        for run in &mut running.runs {
-            run.answered(at, source, token);
+        let first = self.window.answered(at, source, token);
+        if let Some((aim, sent)) = first
+            && let Some(targets) = self.tests.get_mut(aim.test)
+        {
+            targets.pace.sample(at.since(sent));
+        }
+        let extra = self.extra.take_if(|(_, asked, aim)| *asked == token && aim.fits(source));
+        let mut heard = first.or(extra.map(|(sent, _, aim)| (aim, sent)));
+        if let Some(running) = &mut self.running {
+            for run in &mut running.runs {
+                heard = run.answered(at, source, token).or(heard);
+            }
+            running.heard += u32::from(heard.is_some() && running.watching.is_some());
+        }
+        if let Some((aim, sent)) = heard
+            && let Some(targets) = self.tests.get_mut(aim.test)
+        {
+            targets.answered(aim.test, aim.target, sent, at, out);
         }
         self.conclude(at, out);
     }
@@ -171,9 +200,18 @@ impl Prober {
         if id != self.id {
             return;
         }
-        let Some(running) = &mut self.running else { return };
-        for run in &mut running.runs {
-            run.refused(now, sequence, target, cause);
+        let extra = self.extra.filter(|(_, asked, aim)| asked.sequence == sequence && aim.fits(target));
+        let mut refused = self.window.aim(sequence, target).or(extra.map(|(.., aim)| aim));
+        if let Some(running) = &mut self.running {
+            for run in &mut running.runs {
+                refused = run.refused(now, sequence, target, cause).or(refused);
+            }
+            running.heard += u32::from(refused.is_some() && cause.is_answer() && running.watching.is_some());
+        }
+        if let Some(aim) = refused
+            && let Some(targets) = self.tests.get_mut(aim.test)
+        {
+            targets.refused(aim.target, now, cause);
         }
         self.conclude(now, out);
     }
@@ -182,6 +220,7 @@ impl Prober {
     pub fn received(&mut self, now: Moment, packets: Option<u32>, random: &mut Random, out: &mut Vec<Step>) {
         let Some(running) = &mut self.running else { return };
         let since = running.watching;
+        let packets = packets.map(|it| it.saturating_sub(running.heard.saturating_mul(ANSWER_PACKETS)));
         for run in &mut running.runs {
             let Phase::Judging { .. } = run.phase else { continue };
             run.phase = match packets {
@@ -198,6 +237,7 @@ impl Prober {
     /// Does what is due: further attempts, judgements, the end of patience.
     pub fn tick(&mut self, now: Moment, random: &mut Random, out: &mut Vec<Step>) {
         let Some(running) = &mut self.running else { return };
+        let mut doubtful = running.runs.iter().any(|run| run.phase.is_doubtful());
         for run in &mut running.runs {
             while run.phase.deadline().is_some_and(|deadline| deadline <= now) {
                 match run.phase {
@@ -205,10 +245,15 @@ impl Prober {
                         run.phase = Phase::Patient { until: run.started + running.limits.timeout, packets: None };
                     }
                     Phase::Waiting { until } => {
-                        if running.watching.is_none() {
-                            running.watching = Some(now);
+                        // What the line received while an earlier doubt was settled says nothing about this one.
+                        if !doubtful {
+                            if running.watching.is_some() {
+                                out.push(Step::Unwatch);
+                            }
+                            (running.watching, running.heard) = (Some(now), 0);
                             out.push(Step::Watch);
                         }
+                        doubtful = true;
                         run.phase = Phase::Burst { next: until.max(now), left: running.limits.attempts };
                     }
                     Phase::Burst { left: 0, .. } => {
@@ -217,15 +262,18 @@ impl Prober {
                         out.push(Step::Count);
                     }
                     Phase::Burst { next, left } => {
-                        let probe = self
-                            .tests
-                            .get_mut(run.test)
-                            .and_then(|targets| next_probe(self.id, &mut self.sequence, run.test, targets, random));
-                        if let Some((token, aim)) = probe {
-                            run.sent(token, aim);
-                            out.push(Step::Send(token, aim));
+                        if let Some(targets) = self.tests.get_mut(run.test) {
+                            // At the end those who would not have been asked; most go to those of whom an answer is expected.
+                            let suspect = left <= targets.suspects().min(running.limits.attempts / 2);
+                            if let Some((target, address)) = targets.next(suspect) {
+                                let token = token(self.id, &mut self.sequence, random);
+                                let aim = Aim { test: run.test, target, address };
+                                targets.sent(target, now, now + run.wait);
+                                run.sent(now, token, aim);
+                                out.push(Step::Send(token, aim));
+                            }
                         }
-                        let pause = if left == 1 { running.wait } else { running.limits.attempt_interval };
+                        let pause = if left == 1 { run.wait } else { running.limits.attempt_interval };
                         // After a stall the rest of the burst keeps its pace instead of leaving at once.
                         let base = if now.since(next) > running.limits.attempt_interval { now } else { next };
                         run.phase = Phase::Burst { next: base + pause, left: left.saturating_sub(1) };
@@ -260,14 +308,20 @@ impl Prober {
         };
         let succeeded = running.runs.iter().filter(|run| matches!(run.phase, Phase::Succeeded)).count();
         let failed = running.runs.iter().filter(|run| matches!(run.phase, Phase::Failed(_))).count();
+        let mut named = None;
         let failure = if succeeded >= required {
             None
         } else if total - failed < required {
-            let reason = running.runs.iter().find_map(|run| match &run.phase {
-                Phase::Failed(reason) => Some(reason.clone()),
-                _ => None,
-            });
-            Some(reason.unwrap_or(Reason::NotReadYet))
+            let mut worst: Option<(usize, &Reason)> = None;
+            for run in &running.runs {
+                if let Phase::Failed(reason) = &run.phase
+                    && worst.is_none_or(|(_, other)| reason.telling() > other.telling())
+                {
+                    worst = Some((run.test, reason));
+                }
+            }
+            named = worst.map(|(test, _)| test).filter(|_| succeeded > 0);
+            Some(worst.map_or(Reason::NotReadYet, |(_, reason)| reason.clone()))
         } else {
             return;
         };
@@ -282,9 +336,16 @@ impl Prober {
         if check.failure.is_some() {
             self.window.lose_pending();
         }
+        for run in &running.runs {
+            // An answer to a first probe is known however late it comes, one to a further probe is not.
+            if let Some(targets) = self.tests.get_mut(run.test).filter(|_| !matches!(run.phase, Phase::Waiting { .. }))
+            {
+                targets.over(run.phase.succeeded());
+            }
+        }
         self.stop_watching(out);
         self.running = None;
-        out.push(Step::Done(check));
+        out.push(Step::Done(check, named));
     }
 
     fn stop_watching(&mut self, out: &mut Vec<Step>) {
@@ -294,26 +355,10 @@ impl Prober {
     }
 }
 
-/// The next probe of a test, to the target whose turn it is.
-fn next_probe(
-    id: u16,
-    sequence: &mut u16,
-    test: usize,
-    targets: &mut Targets,
-    random: &mut Random,
-) -> Option<(ProbeToken, Aim)> {
-    let count = targets.spots.len();
-    let aim = (0..count).find_map(|_| {
-        let (round, target) = (targets.turn.checked_div(count)?, targets.turn.checked_rem(count)?);
-        targets.turn = targets.turn.wrapping_add(1);
-        let address = match targets.spots.get(target)? {
-            Spot::Addresses(all) => Some(*all.get(round.checked_rem(all.len())?)?),
-            Spot::Placeless => None,
-        };
-        Some(Aim { test, target, address })
-    })?;
+/// The name of the next probe.
+fn token(id: u16, sequence: &mut u16, random: &mut Random) -> ProbeToken {
     *sequence = sequence.wrapping_add(1);
-    Some((ProbeToken { id, sequence: *sequence, cookie: random.next() }, aim))
+    ProbeToken { id, sequence: *sequence, cookie: random.next() }
 }
 
 impl Aim {

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::cadence;
 use crate::event::ProviderId;
 use crate::kernel::{IfIndex, LookupQuestion};
 use crate::moment::Moment;
@@ -17,6 +18,7 @@ use crate::reliability::Reliability;
 use crate::series::Series;
 use crate::settings::{ProviderSettings, Settings, TestSettings};
 use crate::uplink::Uplink;
+use crate::volume::Volume;
 
 /// The highest provider id: six bits of a mark.
 pub const MAX_ID: u8 = 63;
@@ -104,6 +106,8 @@ pub struct Provider {
     pub degraded: Option<Reason>,
     /// Since when it is reliable.
     pub reliable_since: Option<Moment>,
+    /// On cold standby: not checked, and nothing is known of it.
+    pub cold: bool,
     /// When its last check began.
     pub last_begin: Option<Moment>,
     /// Somebody asked for a check now.
@@ -116,6 +120,8 @@ pub struct Provider {
     pub told: Option<(ProviderState, Moment)>,
     /// How it was.
     pub series: Series,
+    /// What its probes have put on the line.
+    pub volume: Volume,
     last_failure: Option<Moment>,
     delay_factor: u32,
     /// When it became unreliable, of late.
@@ -147,12 +153,14 @@ impl Provider {
             presumed: false,
             degraded: None,
             reliable_since: None,
+            cold: false,
             last_begin: None,
             check_now: false,
             checks: 0,
             failed_checks: 0,
             told: None,
             series: Series::new(started),
+            volume: Volume::default(),
             last_failure: None,
             delay_factor: 1,
             flaps: VecDeque::new(),
@@ -173,6 +181,7 @@ impl Provider {
     pub fn succeed(&mut self, before: &mut Self) {
         self.presumed = before.is_reliable();
         std::mem::swap(&mut self.series, &mut before.series);
+        std::mem::swap(&mut self.volume, &mut before.volume);
         std::mem::swap(&mut self.flaps, &mut before.flaps);
     }
 
@@ -206,12 +215,18 @@ impl Provider {
         }
     }
 
+    /// Nothing is wrong with it but that nobody has asked.
+    pub fn on_cold_standby(&self) -> bool {
+        self.cold && self.state() == ProviderState::Checking
+    }
+
     /// Why it is not online.
     pub fn reason(&self) -> Option<Reason> {
         match (&self.uplink, &self.path) {
             _ if !self.settings.enabled => None,
             (Err(reason), _) | (Ok(_), Path::Blocked(reason)) => Some(reason.clone()),
             (Ok(uplink), _) if !uplink.carrier => Some(Reason::NoCarrier),
+            _ if self.cold => Some(Reason::ColdStandby),
             _ if self.reliability.verdict() == Some(false) => self.reliability.reason(&self.settings.check),
             _ => self.degraded.clone(),
         }
@@ -242,6 +257,14 @@ impl Provider {
         self.settings.check.failback_delay.saturating_mul(self.delay_factor)
     }
 
+    /// It is checked no more, so that what was found out holds no longer.
+    pub fn forget(&mut self) {
+        self.reliability.distrust();
+        self.presumed = false;
+        self.reliable_since = None;
+        self.degraded = None;
+    }
+
     /// Its link, or the way to its targets, is lost. One that was unreliable already has not failed again by that.
     pub fn link_lost(&mut self, now: Moment, reason: Reason) {
         let failed_before = self.reliability.verdict() == Some(false);
@@ -263,7 +286,8 @@ impl Provider {
 
     /// When its next check begins, given that it is active and whether anything is reliable; `None`: not probed.
     pub fn next_begin(&self, active: bool, any_reliable: bool) -> Option<Moment> {
-        if self.path != Path::Clear || self.usable().is_none() || self.prober.is_running() {
+        let asleep = self.cold && !self.check_now;
+        if self.path != Path::Clear || self.usable().is_none() || self.prober.is_running() || asleep {
             return None;
         }
         let Some(last) = self.last_begin.filter(|_| !self.check_now) else { return Some(Moment::default()) };
@@ -273,14 +297,21 @@ impl Provider {
             Some(false) => !any_reliable && self.reliability.success_streak() > 0,
             Some(true) => false,
         };
-        let pause = if proving {
+        let metered = self.settings.metered;
+        let pause = if metered && (active || !any_reliable) {
+            // A probe a second, and a check has one of each test.
+            limits.interval.max(Duration::from_secs(1) * u32::try_from(self.tests.len()).unwrap_or(1))
+        } else if proving {
             limits.interval.min(PROOF_INTERVAL)
         } else if active || !any_reliable {
             limits.interval
         } else {
             limits.standby_interval
         };
-        Some(last + pause)
+        // A check that was not on the grid is followed by one that is, half a pause to one and a half after it. Where probes cost
+        // money, never much sooner than a pause: a little, as no wake-up is exact.
+        let least = if metered { pause - pause / 8 } else { pause / 2 };
+        Some(cadence::next(self.id, pause, last + least))
     }
 
     /// What the kernel must answer before it is probed.

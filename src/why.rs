@@ -104,6 +104,8 @@ pub enum Standing<'a> {
     StaysEqual(&'a str),
     /// Active, but not reliable; nor is any other.
     LastResort(LastResort),
+    /// Active, but not proven: a cold standby that is needed now.
+    Spare,
     /// This one is pinned.
     PinnedElsewhere(&'a str),
     /// Another one is preferred.
@@ -141,6 +143,7 @@ impl Standing<'_> {
             Self::Only { reliable: false } | Self::LastResort(_) => "last_resort",
             Self::Pinned { .. } => "pinned",
             Self::Proving => "starting",
+            Self::Spare => "cold_standby",
             Self::StaysFor(_) | Self::StaysByHand(_) | Self::StaysEqual(_) => "stays",
             Self::PinnedElsewhere(_) => "pinned_elsewhere",
             Self::Behind { .. } => "lower_priority",
@@ -179,6 +182,9 @@ impl Standing<'_> {
                 say!(
                     "It is used without proof because no provider is reliable, and 'option last_resort' takes the first one."
                 )
+            }
+            Self::Spare => {
+                say!("It was on cold standby, and is used before it has proved itself, as the better ones are gone.")
             }
             Self::PinnedElsewhere(other) => say!("It is not active because {0} is pinned.", other),
             Self::Behind { other, priority, own } => {
@@ -312,6 +318,11 @@ mod tests {
                 Standing::LastResort(LastResort::First),
                 "last_resort",
                 "It is used without proof because no provider is reliable, and 'option last_resort' takes the first one.",
+            ),
+            (
+                Standing::Spare,
+                "cold_standby",
+                "It was on cold standby, and is used before it has proved itself, as the better ones are gone.",
             ),
             (Standing::PinnedElsewhere("dsl"), "pinned_elsewhere", "It is not active because dsl is pinned."),
             (

@@ -5,22 +5,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Aim;
+use super::pace::Pace;
 use crate::event::ProbeToken;
 use crate::moment::Moment;
-use crate::settings::CheckSettings;
 
 /// First probes kept.
 const SIZE: usize = 100;
-
-/// How long a probe may take before the first round trip is known.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// The last first probes, and the smoothed round trip.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     probes: VecDeque<Probe>,
-    smoothed: Option<Duration>,
-    deviation: Duration,
+    pace: Pace,
 }
 
 #[derive(Clone, Debug)]
@@ -62,23 +58,22 @@ impl Window {
         self.probes.push_back(Probe { token, aim, at, fate: Fate::Pending });
     }
 
-    /// An answer, however late, un-loses its probe.
-    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) {
+    /// An answer, however late, un-loses its probe: whom it was sent to, and when.
+    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) -> Option<(Aim, Moment)> {
         let found = self.probes.iter_mut().rev().find(|probe| probe.token == token && probe.aim.fits(source));
-        let Some(probe) = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost)) else { return };
+        let probe = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost))?;
         let sample = at.since(probe.at);
         probe.fate = Fate::Answered { after: sample };
-        // RFC 6298, section 2: gains 1/8 and 1/4.
-        match self.smoothed {
-            None => {
-                self.smoothed = Some(sample);
-                self.deviation = sample / 2;
-            }
-            Some(smoothed) => {
-                self.deviation = (self.deviation * 3 + smoothed.abs_diff(sample)) / 4;
-                self.smoothed = Some((smoothed * 7 + sample) / 8);
-            }
-        }
+        self.pace.sample(sample);
+        Some((probe.aim, probe.at))
+    }
+
+    /// Whom the probe with this sequence number was sent to, if it may have gone to `target`.
+    pub(super) fn aim(&self, sequence: u16, target: Option<IpAddr>) -> Option<Aim> {
+        let all = self.probes.iter().rev();
+        all.map(|probe| (probe.token, probe.aim))
+            .find(|(token, aim)| token.sequence == sequence && aim.fits(target))
+            .map(|(_, aim)| aim)
     }
 
     pub(super) fn forget_pending(&mut self) {
@@ -94,20 +89,14 @@ impl Window {
         self.probes.iter_mut().filter(|probe| probe.fate == Fate::Pending).for_each(|probe| probe.fate = fate);
     }
 
-    /// How long a probe may take before it is suspicious: smoothed round trip and four deviations, within the limits.
-    pub fn wait(&self, limits: &CheckSettings) -> Duration {
-        let wait = self.smoothed.map_or(FIRST_WAIT, |smoothed| smoothed + self.deviation * 4);
-        wait.max(limits.min_timeout).min(limits.timeout)
-    }
-
     /// The smoothed round trip.
     pub const fn latency(&self) -> Option<Duration> {
-        self.smoothed
+        self.pace.latency()
     }
 
     /// The smoothed deviation of the round trip.
     pub fn jitter(&self) -> Option<Duration> {
-        self.smoothed.map(|_| self.deviation)
+        self.pace.jitter()
     }
 
     /// What became of the first probes to `target` (test and target by number), or of all. One younger than `timeout` may still be answered and is not counted.

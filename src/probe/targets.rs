@@ -1,0 +1,160 @@
+//! The targets of one test: whose turn it is, who is suspect and asked last, and what each has made of its last probes.
+//!
+//! Kept by `probe`, which is told by `core::targets` who is suspect and tells it who has answered, and who has not while others have.
+
+use std::net::IpAddr;
+
+use super::Step;
+use super::pace::Pace;
+use crate::moment::Moment;
+use crate::reason::Refusal;
+use crate::settings::{Host, Target};
+
+/// The targets of one test, and whose turn it is.
+#[derive(Clone, Debug)]
+pub(super) struct Targets {
+    spots: Vec<Spot>,
+    /// Whose turn it is: among those in good standing, and among the suspect ones.
+    turns: [usize; 2],
+    /// The test failed in the last check: then nobody is left out.
+    failing: bool,
+    /// How fast they answer.
+    pub(super) pace: Pace,
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+struct Spot {
+    place: Place,
+    suspect: bool,
+    /// How often it was asked: each time at its next address.
+    asked: usize,
+    open: Option<Open>,
+    refusal: Option<Refusal>,
+}
+
+/// Where a target is asked.
+#[derive(Clone, Debug)]
+enum Place {
+    /// At one of these addresses after the other; none while its name is not resolved: then it is left out.
+    Addresses(Vec<IpAddr>),
+    /// Without an address.
+    Nowhere,
+}
+
+/// A probe that has not been answered.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    sent: Moment,
+    /// From then on it is missed.
+    due: Moment,
+}
+
+impl Targets {
+    /// These, beginning with any one of them.
+    pub(super) fn new(targets: &[Target], random: u64) -> Self {
+        let start = usize::try_from(random >> 33).unwrap_or(0);
+        let spot = |target: &Target| Spot {
+            place: match &target.host {
+                Host::Address(address) => Place::Addresses(vec![*address]),
+                Host::Name(_) => Place::Addresses(vec![]),
+                Host::Gateway | Host::Text(_) => Place::Nowhere,
+            },
+            suspect: false,
+            asked: start,
+            open: None,
+            refusal: None,
+        };
+        Self { spots: targets.iter().map(spot).collect(), turns: [start; 2], failing: false, pace: Pace::default() }
+    }
+
+    /// Every address that a probe may go to.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let places = self.spots.iter().map(|spot| &spot.place);
+        places.flat_map(|place| if let Place::Addresses(all) = place { all.as_slice() } else { &[] }).copied()
+    }
+
+    /// How many are suspect; none while the test fails.
+    pub(super) fn suspects(&self) -> u32 {
+        let count = self.spots.iter().filter(|spot| spot.suspect && !self.failing).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn set_suspect(&mut self, target: usize, suspect: bool) {
+        if let Some(spot) = self.spots.get_mut(target) {
+            spot.suspect = suspect;
+        }
+    }
+
+    /// Why this one's last probe failed, where somebody said so; until it answers.
+    pub(super) fn refusal(&self, target: usize) -> Option<&Refusal> {
+        self.spots.get(target)?.refusal.as_ref()
+    }
+
+    /// Whom to ask next, and where; `suspect`: it is their turn. Where there is none of the one sort, it is one of the other.
+    pub(super) fn next(&mut self, suspect: bool) -> Option<(usize, Option<IpAddr>)> {
+        let at = if self.failing {
+            self.find(0, |_| true)
+        } else {
+            let of = |wanted: bool| self.find(usize::from(wanted), |spot| spot.suspect == wanted);
+            of(suspect).or_else(|| of(!suspect))
+        }?;
+        let spot = self.spots.get(at)?;
+        let turn = usize::from(spot.suspect && !self.failing);
+        if let Some(turn) = self.turns.get_mut(turn) {
+            *turn = at + 1;
+        }
+        Some((at, self.place(at)?))
+    }
+
+    /// Where this one is asked now; `None`: it cannot be.
+    pub(super) fn place(&self, target: usize) -> Option<Option<IpAddr>> {
+        let spot = self.spots.get(target)?;
+        match &spot.place {
+            Place::Addresses(all) => Some(Some(*all.get(spot.asked.checked_rem(all.len())?)?)),
+            Place::Nowhere => Some(None),
+        }
+    }
+
+    /// The next one of this sort that can be asked.
+    fn find(&self, turn: usize, wanted: impl Fn(&Spot) -> bool) -> Option<usize> {
+        let (count, turn) = (self.spots.len(), self.turns.get(turn)?);
+        let after = |step: usize| turn.wrapping_add(step).checked_rem(count);
+        (0..count).filter_map(after).find(|at| self.spots.get(*at).is_some_and(&wanted) && self.place(*at).is_some())
+    }
+
+    /// It is asked now; after `due` an answer of another one says that this one is missed.
+    pub(super) fn sent(&mut self, target: usize, sent: Moment, due: Moment) {
+        let Some(spot) = self.spots.get_mut(target) else { return };
+        spot.asked = spot.asked.wrapping_add(1);
+        if matches!(spot.place, Place::Addresses(_)) {
+            spot.open.get_or_insert(Open { sent, due });
+        }
+    }
+
+    /// It has answered, at last, what it was asked then: so those that were asked no later have had their time.
+    pub(super) fn answered(&mut self, test: usize, target: usize, sent: Moment, at: Moment, out: &mut Vec<Step>) {
+        for (place, spot) in self.spots.iter_mut().enumerate() {
+            if place == target {
+                spot.refusal = None;
+            } else if spot.open.is_none_or(|open| open.sent > sent || open.due > at) {
+                continue;
+            }
+            spot.open = None;
+            out.push(Step::Heard { test, target: place, answered: place == target });
+        }
+    }
+
+    /// It said no, or could not be asked: the latter is not its fault.
+    pub(super) fn refused(&mut self, target: usize, now: Moment, cause: &Refusal) {
+        let Some(spot) = self.spots.get_mut(target) else { return };
+        spot.refusal = Some(cause.clone());
+        spot.open = spot.open.filter(|_| !matches!(cause, Refusal::NotSent(_))).map(|open| Open { due: now, ..open });
+    }
+
+    /// The test is over in this check, `succeeded` if that is known; what is still open will not be known.
+    pub(super) fn over(&mut self, succeeded: Option<bool>) {
+        self.failing = succeeded.map_or(self.failing, |it| !it);
+        self.spots.iter_mut().for_each(|spot| spot.open = None);
+    }
+}
