@@ -298,15 +298,17 @@ impl Provider {
             Some(true) => false,
         };
         let metered = self.settings.metered;
-        let pause = if metered && (active || !any_reliable) {
+        if proving && !(metered && active) {
+            // Those that come together are proven together, so that the preferred one is not the last by chance.
+            return Some(last + limits.interval.min(PROOF_INTERVAL));
+        }
+        let pause = if !active && any_reliable {
+            limits.standby_interval
+        } else if metered {
             // A probe a second, and a check has one of each test.
             limits.interval.max(Duration::from_secs(1) * u32::try_from(self.tests.len()).unwrap_or(1))
-        } else if proving {
-            limits.interval.min(PROOF_INTERVAL)
-        } else if active || !any_reliable {
-            limits.interval
         } else {
-            limits.standby_interval
+            limits.interval
         };
         // A check that was not on the grid is followed by one that is, half a pause to one and a half after it. Where probes cost
         // money, never much sooner than a pause: a little, as no wake-up is exact.
