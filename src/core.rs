@@ -7,6 +7,7 @@ mod choice;
 mod cold;
 mod forget;
 mod kernel;
+mod names;
 mod netifd;
 mod paths;
 mod reload;
@@ -15,6 +16,8 @@ mod status;
 mod targets;
 mod why;
 mod words;
+
+pub use names::Name;
 
 use std::collections::VecDeque;
 
@@ -158,8 +161,7 @@ impl Core {
             Event::Icmp { provider, source, message, at } => self.icmp(now, provider, source, message, at, &mut out),
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
             Event::Answered { provider, token, at } => self.answered(now, provider, token, at, &mut out),
-            // Nobody asks yet.
-            Event::Resolved { .. } => {}
+            Event::Resolved { provider, name, outcome } => self.resolved(now, provider, &name, outcome),
             Event::Received { provider, packets, gateway: _ } => {
                 self.with_prober(provider, now, &mut out, |prober, random, steps| {
                     prober.prober.received(now, packets, random, steps)

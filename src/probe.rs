@@ -113,6 +113,26 @@ impl Prober {
         self.tests.iter().flat_map(Targets::addresses)
     }
 
+    /// Whether a test, by its number, has a target that can be asked now.
+    pub fn can_ask(&self, test: usize) -> bool {
+        self.tests.get(test).is_some_and(Targets::can_ask)
+    }
+
+    /// The addresses of a name; `None`: no target has it.
+    pub fn addresses_of(&self, name: &str) -> Option<Vec<IpAddr>> {
+        self.tests.iter().find_map(|test| test.addresses_of(name)).map(<[IpAddr]>::to_vec)
+    }
+
+    /// The addresses of a target, by the numbers of test and target.
+    pub fn addresses_at(&self, test: usize, target: usize) -> &[IpAddr] {
+        self.tests.get(test).map(|test| test.addresses_at(target)).unwrap_or_default()
+    }
+
+    /// A name's addresses from now on, or why it has none.
+    pub fn resolved(&mut self, named: &str, outcome: Result<Vec<IpAddr>, String>) {
+        self.tests.iter_mut().for_each(|test| test.resolved(named, &outcome));
+    }
+
     /// Why the last probe to this target of this test failed, where somebody said so; until it answers.
     pub fn refusal(&self, test: usize, target: usize) -> Option<&Refusal> {
         self.tests.get(test)?.refusal(target)
@@ -125,14 +145,17 @@ impl Prober {
         }
     }
 
-    /// Starts a check: one probe per test. Does nothing while one is running, or where nobody can be asked.
+    /// Starts a check: one probe per test. Does nothing while one is running.
     pub fn begin(&mut self, now: Moment, limits: &CheckSettings, random: &mut Random, out: &mut Vec<Step>) {
         if self.running.is_some() {
             return;
         }
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
-            let Some((target, address)) = targets.next(false) else { continue };
+            let Some((target, address)) = targets.next(false) else {
+                runs.push(Run::failed(test, now, targets.unresolvable()));
+                continue;
+            };
             let (token, aim) = (token(self.id, &mut self.sequence, random), Aim { test, target, address });
             let wait = targets.pace.wait(limits);
             targets.sent(target, now, now + wait);
@@ -140,9 +163,8 @@ impl Prober {
             out.push(Step::Send(token, aim));
             runs.push(Run::new(test, now, token, aim, wait));
         }
-        if !runs.is_empty() {
-            self.running = Some(Running { runs, limits: limits.clone(), watching: None, heard: 0 });
-        }
+        self.running = Some(Running { runs, limits: limits.clone(), watching: None, heard: 0 });
+        self.conclude(now, out);
     }
 
     /// Asks a suspect target, beside the check that has just begun: an answer clears it, and nothing else comes of it.
@@ -330,7 +352,7 @@ impl Prober {
             failure,
             latency: running.runs.iter().filter_map(Run::first_latency).min(),
             sent: running.runs.iter().map(Run::count).fold(0, u32::saturating_add),
-            first: u32::try_from(total).unwrap_or(u32::MAX),
+            first: u32::try_from(running.runs.iter().filter(|run| run.count() > 0).count()).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
         if check.failure.is_some() {

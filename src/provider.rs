@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cadence;
+use crate::core::Name;
 use crate::event::ProviderId;
 use crate::kernel::{IfIndex, LookupQuestion};
 use crate::moment::Moment;
@@ -96,6 +97,8 @@ pub struct Provider {
     pub path: Path,
     /// Its tests, numbered as its prober numbers them.
     pub tests: Vec<TestSettings>,
+    /// The names among their targets.
+    pub names: Vec<Name>,
     /// Its probes.
     pub prober: Prober,
     /// Its counters.
@@ -147,6 +150,7 @@ impl Provider {
             uplink: Err(Reason::NotReadYet),
             dns_servers: vec![],
             path: Path::Unknown,
+            names: Name::all(tests.iter().flat_map(|test| &test.targets).filter_map(|target| target.name())),
             tests,
             prober,
             reliability: Reliability::default(),
@@ -286,7 +290,7 @@ impl Provider {
 
     /// When its next check begins, given that it is active and whether anything is reliable; `None`: not probed.
     pub fn next_begin(&self, active: bool, any_reliable: bool) -> Option<Moment> {
-        let asleep = self.cold && !self.check_now;
+        let asleep = (self.cold && !self.check_now) || self.awaits_names();
         if self.path != Path::Clear || self.usable().is_none() || self.prober.is_running() || asleep {
             return None;
         }
@@ -319,7 +323,8 @@ impl Provider {
     /// What the kernel must answer before it is probed.
     pub fn lookups(&self) -> impl Iterator<Item = LookupQuestion> {
         let device: Option<IfIndex> = self.usable().map(|uplink| uplink.device);
-        let mut targets = ordered(self.prober.addresses(), |target| *target);
+        let asked = self.prober.addresses().chain(self.name_servers().iter().copied());
+        let mut targets = ordered(asked, |target| *target);
         targets.dedup();
         device
             .into_iter()

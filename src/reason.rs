@@ -248,7 +248,11 @@ impl Refusal {
 impl Reason {
     /// How much it tells about the line, as the reason of a failed test.
     pub fn telling(&self) -> u8 {
-        if let Self::Refused { cause, .. } = self { cause.telling() } else { 0 }
+        match self {
+            Self::Refused { cause, .. } => cause.telling(),
+            Self::Unresolvable { .. } | Self::GatewaySilent(_) => 1,
+            _ => 0,
+        }
     }
 
     /// For programs: a word that stays the same, whatever becomes of the sentence.

@@ -170,6 +170,12 @@ impl Core {
                 self.takes_part(provider) && provider.next_begin(active, any_reliable).is_some_and(|at| at <= now)
             };
             if self.providers.get(index).is_some_and(due) {
+                if let Some(provider) = self.providers.get_mut(index) {
+                    Self::ask_names(provider, now, out);
+                    if provider.awaits_names() {
+                        continue;
+                    }
+                }
                 let suspect = self.suspect_for(index, now);
                 self.with_index(index, now, out, |provider, random, steps| {
                     provider.last_begin = Some(now);
@@ -267,6 +273,7 @@ fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Acti
 pub(super) fn close(provider: &mut Provider, random: &mut Random, out: &mut Vec<Action>) {
     invalidate(provider, random, out);
     out.push(Action::CloseProber(provider.id));
+    provider.forget_asked();
     provider.path = Path::Unknown;
     provider.last_begin = None;
 }

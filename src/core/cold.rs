@@ -27,6 +27,7 @@ impl Core {
             if cold {
                 invalidate(provider, &mut self.random, out);
                 out.push(Action::CloseProber(provider.id));
+                provider.forget_asked();
                 provider.forget();
             }
             if provider.state() == ProviderState::Checking {

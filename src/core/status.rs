@@ -129,7 +129,12 @@ impl Core {
             let tally = provider.prober.window().tally(now, provider.settings.check.timeout, Some((test, place)));
             TargetStatus {
                 target: target.to_string(),
-                addresses: vec![],
+                addresses: target
+                    .name()
+                    .into_iter()
+                    .flat_map(|_| provider.prober.addresses_at(test, place))
+                    .map(|it| it.to_string())
+                    .collect(),
                 suspect: provider.tests.get(test).is_some_and(|test| self.missed.is_suspect(test, place)),
                 reason: provider.prober.refusal(test, place).map(|cause| cause.sentence().to_string()),
                 sent: number(tally.counted),

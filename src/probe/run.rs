@@ -86,6 +86,11 @@ impl Run {
         run
     }
 
+    /// One that could not ask anybody.
+    pub(super) fn failed(test: usize, now: Moment, reason: Reason) -> Self {
+        Self { test, started: now, wait: Duration::ZERO, phase: Phase::Failed(reason), probes: vec![] }
+    }
+
     pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim) {
         self.probes.push(Probe { at, token, aim, refused: None, latency: None });
     }
@@ -152,6 +157,6 @@ impl Run {
 
     /// Whether the first probe is missed: one still on its way when another test ends the check is not.
     pub(super) fn first_lost(&self) -> bool {
-        !matches!(self.phase, Phase::Waiting { .. }) && self.first_latency().is_none()
+        !self.probes.is_empty() && !matches!(self.phase, Phase::Waiting { .. }) && self.first_latency().is_none()
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::Step;
 use super::pace::Pace;
 use crate::moment::Moment;
-use crate::reason::Refusal;
+use crate::reason::{Reason, Refusal};
 use crate::settings::{Host, Target};
 
 /// The targets of one test, and whose turn it is.
@@ -36,8 +36,15 @@ struct Spot {
 /// Where a target is asked.
 #[derive(Clone, Debug)]
 enum Place {
-    /// At one of these addresses after the other; none while its name is not resolved: then it is left out.
-    Addresses(Vec<IpAddr>),
+    /// There.
+    Address(IpAddr),
+    /// At one of its addresses after the other; left out while there are none.
+    Name {
+        name: String,
+        addresses: Vec<IpAddr>,
+        /// Why there are none.
+        cause: String,
+    },
     /// Without an address.
     Nowhere,
 }
@@ -56,8 +63,8 @@ impl Targets {
         let start = usize::try_from(random >> 33).unwrap_or(0);
         let spot = |target: &Target| Spot {
             place: match &target.host {
-                Host::Address(address) => Place::Addresses(vec![*address]),
-                Host::Name(_) => Place::Addresses(vec![]),
+                Host::Address(address) => Place::Address(*address),
+                Host::Name(name) => Place::Name { name: name.clone(), addresses: vec![], cause: String::new() },
                 Host::Gateway | Host::Text(_) => Place::Nowhere,
             },
             suspect: false,
@@ -70,8 +77,46 @@ impl Targets {
 
     /// Every address that a probe may go to.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let places = self.spots.iter().map(|spot| &spot.place);
-        places.flat_map(|place| if let Place::Addresses(all) = place { all.as_slice() } else { &[] }).copied()
+        self.spots.iter().flat_map(|spot| spot.place.addresses()).copied()
+    }
+
+    /// The addresses of a target.
+    pub(super) fn addresses_at(&self, target: usize) -> &[IpAddr] {
+        self.spots.get(target).map(|spot| spot.place.addresses()).unwrap_or_default()
+    }
+
+    /// The addresses of a name; `None`: no target has it.
+    pub(super) fn addresses_of(&self, name: &str) -> Option<&[IpAddr]> {
+        self.spots.iter().find(|spot| spot.place.is_named(name)).map(|spot| spot.place.addresses())
+    }
+
+    /// A name's addresses from now on, or why it has none.
+    pub(super) fn resolved(&mut self, named: &str, outcome: &Result<Vec<IpAddr>, String>) {
+        for spot in self.spots.iter_mut().filter(|spot| spot.place.is_named(named)) {
+            if let Place::Name { addresses, cause, .. } = &mut spot.place {
+                match outcome {
+                    Ok(told) => addresses.clone_from(told),
+                    Err(why) => (*addresses, *cause) = (vec![], why.clone()),
+                }
+            }
+        }
+    }
+
+    /// Whether any of them can be asked now.
+    pub(super) fn can_ask(&self) -> bool {
+        (0..self.spots.len()).any(|target| self.place(target).is_some())
+    }
+
+    /// Why none of them can be asked.
+    pub(super) fn unresolvable(&self) -> Reason {
+        let named = self.spots.iter().find_map(|spot| match &spot.place {
+            Place::Name { name, cause, .. } => Some((name, cause)),
+            Place::Address(_) | Place::Nowhere => None,
+        });
+        named.map_or(Reason::NotReadYet, |(name, cause)| Reason::Unresolvable {
+            name: name.clone(),
+            cause: cause.clone(),
+        })
     }
 
     /// How many are suspect; none while the test fails.
@@ -111,8 +156,11 @@ impl Targets {
     pub(super) fn place(&self, target: usize) -> Option<Option<IpAddr>> {
         let spot = self.spots.get(target)?;
         match &spot.place {
-            Place::Addresses(all) => Some(Some(*all.get(spot.asked.checked_rem(all.len())?)?)),
             Place::Nowhere => Some(None),
+            place => {
+                let all = place.addresses();
+                Some(Some(*all.get(spot.asked.checked_rem(all.len())?)?))
+            }
         }
     }
 
@@ -127,7 +175,7 @@ impl Targets {
     pub(super) fn sent(&mut self, target: usize, sent: Moment, due: Moment) {
         let Some(spot) = self.spots.get_mut(target) else { return };
         spot.asked = spot.asked.wrapping_add(1);
-        if matches!(spot.place, Place::Addresses(_)) {
+        if !matches!(spot.place, Place::Nowhere) {
             spot.open.get_or_insert(Open { sent, due });
         }
     }
@@ -156,5 +204,19 @@ impl Targets {
     pub(super) fn over(&mut self, succeeded: Option<bool>) {
         self.failing = succeeded.map_or(self.failing, |it| !it);
         self.spots.iter_mut().for_each(|spot| spot.open = None);
+    }
+}
+
+impl Place {
+    fn addresses(&self) -> &[IpAddr] {
+        match self {
+            Self::Address(address) => std::slice::from_ref(address),
+            Self::Name { addresses, .. } => addresses,
+            Self::Nowhere => &[],
+        }
+    }
+
+    fn is_named(&self, wanted: &str) -> bool {
+        matches!(self, Self::Name { name, .. } if name == wanted)
     }
 }

@@ -140,7 +140,16 @@ fn tests(sheet: &Sheet, provider: &Layer, stack: Stack<'_>, found: &mut Findings
             found.problems.push((line, format!("{}: there is no test '{}'{hint}", provider.label, Short(name))));
         }
     }
-    let count = sheet.tests_of(provider).len();
+    let names = sheet.tests_of(provider);
+    let unknown = provider.line_of("device").is_some() && stack.addresses("resolver").is_empty();
+    if let Some((name, _)) =
+        sheet.tests.iter().find(|(name, it)| unknown && names.contains(name) && test::has_names(it))
+    {
+        let line = provider.line_of("device").unwrap_or(provider.line);
+        let text = "has targets that are names: add list resolver, as netifd knows no DNS servers of a device";
+        found.problems.push((line, format!("{}: test '{}' {text}", provider.label, Short(name))));
+    }
+    let count = names.len();
     let Required::Count(required) = stack.required() else { return };
     if usize::try_from(required).is_ok_and(|required| required > count) && stack.sound(&["required", "test"]) {
         let noun = if count == 1 { "test" } else { "tests" };

@@ -61,6 +61,12 @@ pub(super) fn check(test: &Layer, found: &mut Findings) {
     }
 }
 
+/// Whether a target of the section is a name.
+pub(super) fn has_names(test: &Layer) -> bool {
+    let kind = word(test);
+    test.texts("target").into_iter().any(|(_, text)| target::read(&kind, text).is_ok_and(|it| it.name().is_some()))
+}
+
 /// What the section means.
 pub(super) fn settings(name: &str, test: &Layer) -> TestSettings {
     let layers = [test];

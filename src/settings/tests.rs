@@ -292,6 +292,11 @@ fn what_is_refused() {
             "2: the ' that opens here is never closed",
             "and no complaint about the lost line",
         ),
+        (
+            format!("{A}config test t\nlist target one.example\n"),
+            "2: provider 'a': test 't' has targets that are names: add list resolver, as netifd knows no DNS servers of a device",
+            "nobody to ask",
+        ),
         (format!("{A}option 'interval"), "3: the ' that opens here is never closed", "syntax"),
     ] {
         assert_eq!(problems(&text), [want], "{why}");
@@ -332,7 +337,7 @@ config provider 'lte'
 	option gateway 'fe80::1'
 config test 'internet'
 	option type 'pong'
-	list target 'example.org'
+	list target '1.1.1.1'
 	option size '9999'
 	option bad-name 'x'
 ";
@@ -382,7 +387,7 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
 fn beside(name: &str) -> &'static str {
     match name {
         "query" | "record" => "option type dns\n",
-        "status" | "expect" => "option type http\noption target http://a.example/\n",
+        "status" | "expect" => "option type http\noption target http://192.0.2.7/\n",
         "script" => "option type exec\noption script /root/one\noption target 1.1.1.1\n",
         "recover_script" => "option recover exec\noption recover_script /root/one\n",
         "recover" => "option recover_script /root/one\n",

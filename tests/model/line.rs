@@ -1,5 +1,7 @@
 //! How a provider's line behaves: what becomes of a probe sent into it, and how many packets it receives meanwhile.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use failoverd::random::Random;
@@ -27,6 +29,10 @@ pub struct Line {
     pub unreachable: bool,
     /// The modem answers ARP, and pings, for every address in the world.
     pub answers_everything: bool,
+    /// What DNS servers say that are asked through it, for a minute; a name that is not here does not exist.
+    pub names: BTreeMap<String, Vec<IpAddr>>,
+    /// They say nothing.
+    pub mute_servers: bool,
 }
 
 impl Default for Line {
@@ -41,6 +47,8 @@ impl Default for Line {
             wrong_cookie: false,
             unreachable: false,
             answers_everything: false,
+            names: BTreeMap::new(),
+            mute_servers: false,
         }
     }
 }

@@ -71,6 +71,8 @@ pub struct World {
     pub changes: Vec<(Moment, Vec<RouteChange>)>,
     pub requests: Vec<Moment>,
     pub probes: u64,
+    /// Names asked for, with the time.
+    pub asked: Vec<(Moment, ProviderId, String)>,
     /// Probers closed: probes on their way do not count any more.
     pub closed: u64,
     /// Addresses whose connections were to be forgotten, with the time.
@@ -111,6 +113,7 @@ impl World {
             changes: vec![],
             requests: vec![],
             probes: 0,
+            asked: vec![],
             closed: 0,
             forgotten: vec![],
             inside: vec![],

@@ -135,6 +135,8 @@ fn a_draft_is_what_init_would_write() {
     };
     let all = [interface("first", "dhcp", "wan0", "192.168.1.1"), interface("modem", "qmi", "wan1", "192.168.2.1")];
     netifd.set(json!({ "interface": all }));
+    // It may have been asked before it knew any.
+    netifd.announce("first", true);
     let knows = |draft: &Value| draft["sections"].as_array().unwrap().len() == 2;
     wait_for(SOON, "netifd's interfaces", || knows(&page.ask("draft", &json!({})).unwrap())).unwrap();
     let draft = page.ask("draft", &json!({})).unwrap();

@@ -9,6 +9,7 @@ mod adversity;
 mod advice;
 mod connections;
 mod kernel;
+mod names;
 mod netifd;
 mod outage;
 mod policy;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId};
+use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId, Resolved};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{IfIndex, LookupQuestion, Outcome, RouteChange};
 use failoverd::question::Question;
@@ -15,7 +15,11 @@ impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
             Action::Probe { provider, device, token, question, .. } => self.probe(provider, device, token, &question),
-            Action::Resolve { .. } | Action::Recover { .. } => unimplemented!("not built yet"),
+            Action::Resolve { provider, device, name, servers, timeout } => {
+                self.asked.push((self.now, provider, name.clone()));
+                self.resolve(provider, device, name, &servers, timeout);
+            }
+            Action::Recover { .. } => unimplemented!("not built yet"),
             Action::WatchReceived { provider, device, .. } => {
                 self.watched.insert(provider, (self.now, device, 0));
             }
@@ -131,6 +135,24 @@ impl World {
             _ => Event::Answered { provider, token, at },
         };
         self.later(after, Pending::Answer { device, event });
+    }
+
+    /// Each server has its timeout; the first one that says something ends it.
+    fn resolve(&mut self, provider: ProviderId, device: IfIndex, name: String, servers: &[IpAddr], timeout: Duration) {
+        let line = self.line_of(device).cloned();
+        let answer = line.filter(|line| !line.mute_servers).and_then(|line| {
+            let after = line.answer_after(&mut self.random)?;
+            Some((after, line.names.get(&name).cloned()))
+        });
+        let (after, outcome) = match answer {
+            Some((after, Some(addresses))) => (after, Ok(Resolved { addresses, ttl: Duration::from_secs(60) })),
+            Some((after, None)) => (after, Err("there is no such name".to_owned())),
+            None => {
+                let count = u32::try_from(servers.len()).unwrap();
+                (timeout * count, Err(format!("no answer from {}", servers[0])))
+            }
+        };
+        self.later(after, Pending::Event(Event::Resolved { provider, name, outcome }));
     }
 
     /// A packet arrives, unless the line was cut while it was on its way.

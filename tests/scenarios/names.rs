@@ -1,0 +1,134 @@
+//! Targets that are names: asked for through the provider itself, kept, and never in the way.
+
+use failoverd::settings::{Host, Target};
+
+use super::healthy;
+use super::model::{Config, World, ip, ms, secs};
+
+/// Two providers that ask `one.example`, and nothing else, by a server of its own.
+fn config() -> Config {
+    let by_name = Config::count(2).with(|it| it.tests[0].targets = vec![Target::of(Host::Name("one.example".into()))]);
+    by_name.check(|check| check.resolvers = vec![ip(192, 0, 2, 53)])
+}
+
+/// Two lines, whose servers know `one.example` by different addresses.
+fn lines(seed: u64) -> World {
+    let mut world = World::with_defaults(2, &[(0, 0)], seed);
+    for (number, line) in [(1, "wan0"), (2, "wan1")] {
+        world.line(line).names.insert("one.example".into(), vec![ip(198, 51, 100, number)]);
+    }
+    world
+}
+
+/// The addresses that a provider's target has.
+fn addresses(world: &World, provider: &str) -> Vec<String> {
+    let status = world.core().status(world.now);
+    status.providers.iter().find(|it| it.name == provider).unwrap().tests[0].targets[0].addresses.clone()
+}
+
+#[test]
+fn each_provider_asks_through_itself() {
+    let mut world = lines(1);
+    world.start(config().0);
+    world.pass(secs(10));
+    assert_eq!((world.state_of("a").as_str(), world.state_of("b").as_str()), ("online", "online"));
+    assert_eq!(
+        (addresses(&world, "a"), addresses(&world, "b")),
+        (vec!["198.51.100.1".into()], vec!["198.51.100.2".into()])
+    );
+    assert_eq!(world.asked.len(), 2, "once each: {:?}", world.asked);
+    world.pass(secs(600));
+    let asked = world.asked.len();
+    assert!((14..=24).contains(&asked), "once a minute each, as the answers say: {asked}");
+}
+
+#[test]
+fn a_dead_line_is_found_dead_as_quickly_as_with_addresses() {
+    let mut world = proved(lines(2));
+    let cut = world.now;
+    world.line("wan0").silent = true;
+    while world.active() != "b" {
+        world.pass(ms(10));
+    }
+    assert!(world.now.since(cut) < ms(2000), "{:?}", world.now.since(cut));
+    assert!(world.reason_of("a").starts_with("lost "), "{}", world.reason_of("a"));
+    world.line("wan0").silent = false;
+    world.pass(secs(90));
+    assert_eq!(world.active(), "a", "the address was not forgotten");
+}
+
+fn proved(mut world: World) -> World {
+    world.start(config().0);
+    world.pass(secs(30));
+    assert_eq!(world.traffic(), "wan0");
+    world
+}
+
+#[test]
+fn a_server_that_says_nothing_concerns_its_provider_alone() {
+    let mut world = lines(3);
+    world.line("wan0").mute_servers = true;
+    world.start(config().0);
+    world.pass(secs(10));
+    assert_eq!((world.state_of("a").as_str(), world.state_of("b").as_str()), ("offline", "online"));
+    assert_eq!(world.reason_of("a"), "the name one.example cannot be resolved: no answer from 192.0.2.53");
+    assert_eq!(world.traffic(), "wan1");
+    world.line("wan0").mute_servers = false;
+    world.pass(secs(120));
+    assert_eq!((world.state_of("a").as_str(), world.traffic().as_str()), ("online", "wan0"));
+}
+
+#[test]
+fn a_name_that_goes_away_keeps_its_addresses() {
+    let mut world = proved(lines(4));
+    world.line("wan0").names.clear();
+    world.pass(secs(3600));
+    assert_eq!((world.state_of("a").as_str(), addresses(&world, "a")), ("online", vec!["198.51.100.1".to_owned()]));
+}
+
+#[test]
+fn new_addresses_are_asked_as_soon_as_the_old_ones_are_no_longer_told() {
+    let mut world = proved(lines(5));
+    let (old, new) = (ip(198, 51, 100, 1), ip(198, 51, 100, 9));
+    let failed = |world: &World| world.core().status(world.now).providers.iter().map(|it| it.failed).sum::<u64>();
+    for (told, want) in [(vec![new, old], old), (vec![new], new), (vec![ip(127, 0, 0, 1)], new), (vec![old, new], new)]
+    {
+        world.line("wan0").names.insert("one.example".into(), told.clone());
+        world.pass(secs(200));
+        assert_eq!(addresses(&world, "a"), [want.to_string()], "{told:?}");
+    }
+    assert_eq!((failed(&world), world.active()), (0, "a".to_owned()));
+}
+
+#[test]
+fn names_beside_addresses() {
+    let beside = Config::count(2).with(|it| it.tests[0].targets.push(Target::of(Host::Name("gone.example".into()))));
+    let mut world = healthy(2, beside.check(|check| check.resolvers = vec![ip(192, 0, 2, 53)]), 6);
+    world.asked.clear();
+    world.pass(secs(600));
+    let status = world.core().status(world.now);
+    assert_eq!(status.providers.iter().map(|it| it.failed).collect::<Vec<_>>(), [0, 0], "the others are asked");
+    assert!((18..=22).contains(&world.asked.len()), "and the name once a minute: {}", world.asked.len());
+}
+
+#[test]
+fn without_any_server_it_says_so() {
+    let mut world = lines(7);
+    world.start(config().check(|check| check.resolvers.clear()).0);
+    world.pass(secs(5));
+    let want = "the name one.example cannot be resolved: no DNS server is known for this provider: set option resolver";
+    assert_eq!((world.reason_of("a").as_str(), world.asked.len()), (want, 0));
+}
+
+#[test]
+fn a_lost_carrier_between_question_and_answer() {
+    let mut world = lines(8);
+    world.line("wan0").rtt = secs(1);
+    world.start(config().0);
+    world.pass(ms(300));
+    world.disturb(|kernel| kernel.set_carrier("wan0", false));
+    world.pass(secs(20));
+    world.disturb(|kernel| kernel.set_carrier("wan0", true));
+    world.pass(secs(20));
+    assert_eq!(world.state_of("a"), "online");
+}
