@@ -162,9 +162,10 @@ impl Core {
             Event::ProbeRefused { provider, token, cause } => self.probe_refused(now, provider, token, cause, &mut out),
             Event::Answered { provider, token, at } => self.answered(now, provider, token, at, &mut out),
             Event::Resolved { provider, name, outcome } => self.resolved(now, provider, &name, outcome),
-            Event::Received { provider, packets, gateway: _ } => {
-                self.with_prober(provider, now, &mut out, |prober, random, steps| {
-                    prober.prober.received(now, packets, random, steps)
+            Event::Received { provider, packets, gateway } => {
+                self.with_prober(provider, now, &mut out, |provider, random, steps| {
+                    let address = provider.usable().and_then(|uplink| uplink.gateway);
+                    provider.prober.received(now, packets, address.map(|address| (address, gateway)), random, steps)
                 });
             }
             Event::Reload(settings) => self.reload(now, *settings, &mut out),

@@ -200,8 +200,11 @@ pub struct Resolved {
 pub enum Neighbour {
     /// Not known, or nothing that could be said about it.
     Unknown,
-    /// It has been asked, and has not answered (`NUD_FAILED`).
+    /// It was asked, and has not answered (`NUD_FAILED`).
     Failed,
+    /// It has been asked for so long, and has not answered yet (`NUD_INCOMPLETE`, `NUD_PROBE`). After the next packet to it `NUD_FAILED` is
+    /// this again, so that in the midst of lost probes a gateway that is gone looks like this.
+    Asked(Duration),
     /// It has answered of late (`NUD_REACHABLE`).
     Reachable,
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use window::{Tally, Window};
 
-use crate::event::ProbeToken;
+use crate::event::{Neighbour, ProbeToken};
 use crate::moment::Moment;
 use crate::random::Random;
 use crate::reason::{Reason, Received, Refusal};
@@ -32,6 +32,14 @@ const ANSWER_PACKETS: u32 = 6;
 
 /// The count of received packets may take this long, even where `timeout` is over before.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A script is killed at `timeout`, and so much later at the latest that is told.
+const KILL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A gateway that was asked for so long in vain does not answer, as far as probes that are lost need a name...
+const GATEWAY_DOUBTFUL: Duration = Duration::from_millis(300);
+/// ... and for so long, twice at least (the kernel asks each second), that no other sign of life is waited for.
+const GATEWAY_SILENT: Duration = Duration::from_millis(1200);
 
 /// What a [`Prober`] wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,15 +161,25 @@ impl Prober {
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
             let Some((target, address)) = targets.next(false) else {
-                runs.push(Run::failed(test, now, targets.unresolvable()));
+                runs.push(Run::new(test, now, Duration::ZERO, Phase::Failed(targets.unresolvable())));
                 continue;
             };
             let (token, aim) = (token(self.id, &mut self.sequence, random), Aim { test, target, address });
             let wait = targets.pace.wait(limits);
             targets.sent(target, now, now + wait);
-            self.window.sent(now, token, aim);
+            self.window.sent(now, token, aim, targets.patient);
             out.push(Step::Send(token, aim));
-            runs.push(Run::new(test, now, token, aim, wait));
+            let phase = if targets.patient {
+                Phase::Script {
+                    until: now + limits.timeout + KILL_TIMEOUT,
+                    left: limits.attempts.min(targets.others()),
+                }
+            } else {
+                Phase::Waiting { until: now + wait }
+            };
+            let mut run = Run::new(test, now, wait, phase);
+            run.sent(now, token, aim);
+            runs.push(run);
         }
         self.running = Some(Running { runs, limits: limits.clone(), watching: None, heard: 0 });
         self.conclude(now, out);
@@ -238,19 +256,38 @@ impl Prober {
         self.conclude(now, out);
     }
 
-    /// The count asked for by [`Step::Count`]; `None`: it could not be had.
-    pub fn received(&mut self, now: Moment, packets: Option<u32>, random: &mut Random, out: &mut Vec<Step>) {
+    /// The count asked for by [`Step::Count`] (`None`: it could not be had), and how it stands with the gateway. A gateway that does not
+    /// answer speaks against the line; one that does is no proof of anything behind it.
+    pub fn received(
+        &mut self,
+        now: Moment,
+        packets: Option<u32>,
+        gateway: Option<(IpAddr, Neighbour)>,
+        random: &mut Random,
+        out: &mut Vec<Step>,
+    ) {
         let Some(running) = &mut self.running else { return };
         let since = running.watching;
         let packets = packets.map(|it| it.saturating_sub(running.heard.saturating_mul(ANSWER_PACKETS)));
+        let silent_for = |least| {
+            let (gateway, state) = gateway?;
+            let silent = match state {
+                Neighbour::Failed => true,
+                Neighbour::Asked(time) => time >= least,
+                Neighbour::Unknown | Neighbour::Reachable => false,
+            };
+            silent.then_some(gateway)
+        };
         for run in &mut running.runs {
             let Phase::Judging { .. } = run.phase else { continue };
-            run.phase = match packets {
-                Some(packets) if packets < ALIVE_PACKETS => {
-                    let within = since.map_or(Duration::ZERO, |since| now.since(since));
-                    Phase::Failed(run.failure(Received::Little { packets, within }))
+            let within = since.map_or(Duration::ZERO, |since| now.since(since));
+            run.phase = match (packets, silent_for(GATEWAY_SILENT)) {
+                (Some(packets), silent) if packets < ALIVE_PACKETS => {
+                    let silent = silent.or_else(|| silent_for(GATEWAY_DOUBTFUL));
+                    Phase::Failed(run.failure(silent, Received::Little { packets, within }))
                 }
-                packets => Phase::Patient { until: run.started + running.limits.timeout, packets },
+                (packets, None) => Phase::Patient { until: run.started + running.limits.timeout, packets },
+                (_, silent) => Phase::Failed(run.failure(silent, Received::Unknown { waited: now.since(run.started) })),
             };
         }
         self.tick(now, random, out);
@@ -303,10 +340,27 @@ impl Prober {
                     Phase::Judging { until } => run.phase = Phase::Patient { until, packets: None },
                     Phase::Patient { packets, .. } => {
                         let waited = now.since(run.started);
-                        run.phase = Phase::Failed(run.failure(match packets {
-                            Some(packets) => Received::Enough { packets, waited },
-                            None => Received::Unknown { waited },
-                        }));
+                        let received = packets
+                            .map_or(Received::Unknown { waited }, |packets| Received::Enough { packets, waited });
+                        run.phase = Phase::Failed(run.failure(None, received));
+                    }
+                    Phase::Script { left: 0, .. } => {
+                        run.phase =
+                            Phase::Failed(run.failure(None, Received::Unknown { waited: now.since(run.started) }));
+                    }
+                    Phase::Script { left, .. } => {
+                        if let Some(targets) = self.tests.get_mut(run.test)
+                            && let Some((target, address)) = targets.next(false)
+                        {
+                            let token = token(self.id, &mut self.sequence, random);
+                            let aim = Aim { test: run.test, target, address };
+                            run.sent(now, token, aim);
+                            out.push(Step::Send(token, aim));
+                        }
+                        run.phase = Phase::Script {
+                            until: now + running.limits.timeout + KILL_TIMEOUT,
+                            left: left.saturating_sub(1),
+                        };
                     }
                     Phase::Succeeded | Phase::Failed(_) => break,
                 }
@@ -350,7 +404,7 @@ impl Prober {
         let check = Check {
             at: now,
             failure,
-            latency: running.runs.iter().filter_map(Run::first_latency).min(),
+            latency: running.runs.iter().filter(|run| !self.is_patient(run.test)).filter_map(Run::first_latency).min(),
             sent: running.runs.iter().map(Run::count).fold(0, u32::saturating_add),
             first: u32::try_from(running.runs.iter().filter(|run| run.count() > 0).count()).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
@@ -368,6 +422,11 @@ impl Prober {
         self.stop_watching(out);
         self.running = None;
         out.push(Step::Done(check, named));
+    }
+
+    /// Whether how long an answer takes says nothing of the line.
+    fn is_patient(&self, test: usize) -> bool {
+        self.tests.get(test).is_some_and(|targets| targets.patient)
     }
 
     fn stop_watching(&mut self, out: &mut Vec<Step>) {

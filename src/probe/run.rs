@@ -29,6 +29,11 @@ pub(super) enum Phase {
         until: Moment,
         packets: Option<u32>,
     },
+    /// One script after the other: `left` further ones, each when the one before said no.
+    Script {
+        until: Moment,
+        left: u32,
+    },
     Succeeded,
     Failed(Reason),
 }
@@ -36,7 +41,10 @@ pub(super) enum Phase {
 impl Phase {
     pub(super) const fn deadline(&self) -> Option<Moment> {
         match self {
-            Self::Waiting { until } | Self::Judging { until } | Self::Patient { until, .. } => Some(*until),
+            Self::Waiting { until }
+            | Self::Judging { until }
+            | Self::Patient { until, .. }
+            | Self::Script { until, .. } => Some(*until),
             Self::Burst { next, .. } => Some(*next),
             Self::Succeeded | Self::Failed(_) => None,
         }
@@ -80,15 +88,9 @@ struct Probe {
 }
 
 impl Run {
-    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, wait: Duration) -> Self {
-        let mut run = Self { test, started: now, wait, phase: Phase::Waiting { until: now + wait }, probes: vec![] };
-        run.sent(now, token, aim);
-        run
-    }
-
-    /// One that could not ask anybody.
-    pub(super) fn failed(test: usize, now: Moment, reason: Reason) -> Self {
-        Self { test, started: now, wait: Duration::ZERO, phase: Phase::Failed(reason), probes: vec![] }
+    /// One that has not asked anybody.
+    pub(super) const fn new(test: usize, started: Moment, wait: Duration, phase: Phase) -> Self {
+        Self { test, started, wait, phase, probes: vec![] }
     }
 
     pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim) {
@@ -121,8 +123,9 @@ impl Run {
         let all = self.probes.iter().all(|probe| probe.refused.is_some());
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: now },
+            Phase::Script { left, .. } if position == last => self.phase = Phase::Script { until: now, left },
             Phase::Burst { left: 0, .. } | Phase::Judging { .. } | Phase::Patient { .. } if all => {
-                self.phase = Phase::Failed(self.failure(Received::Little { packets: 0, within: Duration::ZERO }));
+                self.phase = Phase::Failed(self.failure(None, Received::Little { packets: 0, within: Duration::ZERO }));
             }
             Phase::Burst { next, left: 0 } if position == last => {
                 self.phase = Phase::Burst { next: next.min(now), left: 0 }
@@ -132,19 +135,26 @@ impl Run {
         Some(aim)
     }
 
-    /// Why the test failed, given what the line received. What somebody said tells more than what was lost, unless it was the operating
-    /// system about some of the probes.
-    pub(super) fn failure(&self, received: Received) -> Reason {
+    /// Why the test failed, given a gateway that is silent and what the line received. What somebody said tells more than what was lost,
+    /// unless it was the operating system about some of the probes.
+    pub(super) fn failure(&self, silent: Option<IpAddr>, received: Received) -> Reason {
         let sent = self.count();
         let refused = u32::try_from(self.probes.iter().filter(|probe| probe.refused.is_some()).count()).unwrap_or(sent);
         // Of equals the last.
         let cause = self.probes.iter().filter_map(|probe| probe.refused.as_ref()).max_by_key(|cause| cause.telling());
-        if let Some(cause) = cause.filter(|cause| refused == sent || cause.telling() > 0) {
-            return Reason::Refused { cause: cause.clone(), refused, sent };
+        let least = if silent.is_some() { 1 } else { 0 };
+        match (cause, silent) {
+            (Some(cause), _) if refused == sent || cause.telling() > least => {
+                Reason::Refused { cause: cause.clone(), refused, sent }
+            }
+            (_, Some(gateway)) => Reason::GatewaySilent(gateway),
+            (_, None) => {
+                let first =
+                    |at: usize, probe: &Probe| !self.probes.iter().take(at).any(|it| it.aim.target == probe.aim.target);
+                let targets = self.probes.iter().enumerate().filter(|(at, probe)| first(*at, probe)).count();
+                Reason::LostProbes { sent, targets: u32::try_from(targets).unwrap_or(u32::MAX), received }
+            }
         }
-        let first = |at: usize, probe: &Probe| !self.probes.iter().take(at).any(|it| it.aim.target == probe.aim.target);
-        let targets = self.probes.iter().enumerate().filter(|(at, probe)| first(*at, probe)).count();
-        Reason::LostProbes { sent, targets: u32::try_from(targets).unwrap_or(u32::MAX), received }
     }
 
     pub(super) fn count(&self) -> u32 {
@@ -157,6 +167,11 @@ impl Run {
 
     /// Whether the first probe is missed: one still on its way when another test ends the check is not.
     pub(super) fn first_lost(&self) -> bool {
-        !self.probes.is_empty() && !matches!(self.phase, Phase::Waiting { .. }) && self.first_latency().is_none()
+        let open = match self.phase {
+            Phase::Waiting { .. } => true,
+            Phase::Script { .. } => matches!(self.probes.as_slice(), [Probe { refused: None, .. }]),
+            _ => self.probes.is_empty(),
+        };
+        !open && self.first_latency().is_none()
     }
 }

@@ -18,6 +18,9 @@ pub(super) struct Targets {
     turns: [usize; 2],
     /// The test failed in the last check: then nobody is left out.
     failing: bool,
+    /// Each answer may take its time, as a script's does: one probe at a time, each waited for until `timeout`, and each target once. How
+    /// long it takes says nothing of the line.
+    pub(super) patient: bool,
     /// How fast they answer.
     pub(super) pace: Pace,
 }
@@ -72,7 +75,13 @@ impl Targets {
             open: None,
             refusal: None,
         };
-        Self { spots: targets.iter().map(spot).collect(), turns: [start; 2], failing: false, pace: Pace::default() }
+        Self {
+            spots: targets.iter().map(spot).collect(),
+            turns: [start; 2],
+            failing: false,
+            patient: targets.iter().any(|target| matches!(target.host, Host::Text(_))),
+            pace: Pace::default(),
+        }
     }
 
     /// Every address that a probe may go to.
@@ -117,6 +126,11 @@ impl Targets {
             name: name.clone(),
             cause: cause.clone(),
         })
+    }
+
+    /// How many there are beside the first.
+    pub(super) fn others(&self) -> u32 {
+        u32::try_from(self.spots.len().saturating_sub(1)).unwrap_or(u32::MAX)
     }
 
     /// How many are suspect; none while the test fails.

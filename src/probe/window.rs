@@ -24,6 +24,8 @@ struct Probe {
     token: ProbeToken,
     aim: Aim,
     at: Moment,
+    /// How long its answer takes says nothing of the line.
+    patient: bool,
     fate: Fate,
 }
 
@@ -51,11 +53,11 @@ enum Fate {
 }
 
 impl Window {
-    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim) {
+    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim, patient: bool) {
         if self.probes.len() >= SIZE {
             self.probes.pop_front();
         }
-        self.probes.push_back(Probe { token, aim, at, fate: Fate::Pending });
+        self.probes.push_back(Probe { token, aim, at, patient, fate: Fate::Pending });
     }
 
     /// An answer, however late, un-loses its probe: whom it was sent to, and when.
@@ -64,7 +66,9 @@ impl Window {
         let probe = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost))?;
         let sample = at.since(probe.at);
         probe.fate = Fate::Answered { after: sample };
-        self.pace.sample(sample);
+        if !probe.patient {
+            self.pace.sample(sample);
+        }
         Some((probe.aim, probe.at))
     }
 

@@ -248,9 +248,10 @@ impl Daemon {
                     log::debug!("{cause}");
                 }
             }
-            Action::CountReceived { provider, device: _, gateway: _ } => {
+            Action::CountReceived { provider, device, gateway } => {
                 let packets = self.counters.count(provider);
-                return Some(Event::Received { provider, packets, gateway: Neighbour::Unknown });
+                let gateway = gateway.map_or(Neighbour::Unknown, |gateway| self.askers.neighbour(device, gateway));
+                return Some(Event::Received { provider, packets, gateway });
             }
             Action::StopWatching(provider) => self.counters.stop(provider),
             Action::Change { sequence, changes, lookups } => {

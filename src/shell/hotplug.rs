@@ -3,18 +3,17 @@
 //! Fed by the event loop with what the scripts find in their environment. A thread waits for them, one event after the other, and ends
 //! when there is nothing left: a daemon that has nothing to tell has no thread for it.
 
-#![allow(unsafe_code)]
-
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::group::Group;
 use super::ubus::{Environment, assignments};
 
 /// Where the scripts are. procd has an object `hotplug.failover` on ubus for it.
@@ -91,40 +90,33 @@ fn run_for(script: &Path, environment: &[(&'static str, String)], output: Output
         Output::Terminal => Stdio::inherit(),
         Output::Nowhere => Stdio::null(),
     };
-    let child = Command::new(shell)
+    let mut program = Command::new(shell);
+    program
         .args([option, command])
         .arg(script)
         .envs(environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
         .stdout(sink())
-        .stderr(sink())
-        // So that it can be killed together with its children.
-        .process_group(0)
-        .spawn();
-    match child {
-        Ok(mut child) => wait(&mut child, patience),
+        .stderr(sink());
+    match Group::start(&mut program) {
+        Ok(mut group) => wait(&mut group, patience),
         Err(error) => Ended::NotStarted(error),
     }
 }
 
-fn wait(child: &mut Child, patience: Duration) -> Ended {
+fn wait(group: &mut Group, patience: Duration) -> Ended {
     const LONGEST_PAUSE: Duration = Duration::from_millis(200);
     let start = Instant::now();
     let mut pause = Duration::from_millis(5);
     while start.elapsed() < patience {
-        match child.try_wait() {
+        match group.ended() {
             Ok(Some(status)) => return Ended::Status(status),
             Ok(None) => std::thread::sleep(pause.min(patience.saturating_sub(start.elapsed()))),
             Err(error) => return Ended::NotStarted(error),
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    let group = i32::try_from(child.id()).unwrap_or(0);
-    if group > 0 {
-        // SAFETY: no pointers. The leader is not waited for yet, so its number, and with it the group's, is nobody else's.
-        unsafe { libc::kill(-group, libc::SIGKILL) };
-    }
-    match child.wait() {
+    group.kill();
+    match group.wait() {
         Ok(_) => Ended::TooSlow(patience),
         Err(error) => Ended::NotStarted(error),
     }
@@ -152,10 +144,11 @@ impl Runner {
         Self { directory: directory.to_owned(), patience: PATIENCE, shared: Arc::default() }
     }
 
-    /// Has the scripts run with these variables, after those of the events before. Returns at once. In procd's jail there are no scripts
-    /// and no shell; that they miss an event is at least told.
+    /// Has the scripts run with these variables, after those of the events before. Returns at once. In procd's jail there are no scripts,
+    /// and no shell unless for tests of type exec; that they miss an event is at least told.
     pub(crate) fn run(&self, environment: Environment) {
-        if !Path::new(SHELL[0]).exists() {
+        let openwrt = || Path::new("/lib/functions.sh").exists();
+        if !Path::new(SHELL[0]).exists() || openwrt() && !self.directory.exists() {
             let told = assignments(&environment).join(", ");
             log::warn!("nobody told the scripts in {}: {told}", self.directory.display());
             return;

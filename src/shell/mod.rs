@@ -9,6 +9,8 @@ mod clock;
 mod config;
 mod conntrack;
 mod daemon;
+mod exec;
+mod group;
 mod hotplug;
 mod instance;
 mod logging;

@@ -82,7 +82,14 @@ pub fn play(data: &[u8]) {
             }
             9 => {
                 let packets = Some(u32::from(input.next())).filter(|it| *it != 255);
-                Event::Received { provider: ProviderId(input.next() % 5), packets, gateway: Neighbour::Unknown }
+                let provider = input.next();
+                let gateway = match provider / 5 % 4 {
+                    0 => Neighbour::Unknown,
+                    1 => Neighbour::Failed,
+                    2 => Neighbour::Asked(ms(u64::from(provider) * 10)),
+                    _ => Neighbour::Reachable,
+                };
+                Event::Received { provider: ProviderId(provider % 5), packets, gateway }
             }
             10 => Event::Reload(Box::new(self::settings(input.next()))),
             11 => match input.next() % 4 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use failoverd::event::Neighbour;
 use failoverd::random::Random;
 
 use super::ms;
@@ -33,6 +34,10 @@ pub struct Line {
     pub names: BTreeMap<String, Vec<IpAddr>>,
     /// They say nothing.
     pub mute_servers: bool,
+    /// What the kernel's neighbour table says of the gateway.
+    pub gateway: Neighbour,
+    /// A script that asks by this line ends so after the round trip; `None`: it hangs until it is killed.
+    pub script: Option<i32>,
 }
 
 impl Default for Line {
@@ -49,6 +54,8 @@ impl Default for Line {
             answers_everything: false,
             names: BTreeMap::new(),
             mute_servers: false,
+            gateway: Neighbour::Unknown,
+            script: Some(0),
         }
     }
 }

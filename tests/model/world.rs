@@ -73,6 +73,8 @@ pub struct World {
     pub probes: u64,
     /// Names asked for, with the time.
     pub asked: Vec<(Moment, ProviderId, String)>,
+    /// What scripts were started with, and when.
+    pub scripts: Vec<(Moment, Vec<(&'static str, String)>)>,
     /// Probers closed: probes on their way do not count any more.
     pub closed: u64,
     /// Addresses whose connections were to be forgotten, with the time.
@@ -114,6 +116,7 @@ impl World {
             requests: vec![],
             probes: 0,
             asked: vec![],
+            scripts: vec![],
             closed: 0,
             forgotten: vec![],
             inside: vec![],

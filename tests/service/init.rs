@@ -31,11 +31,16 @@ fn daemon_program(root: &Root, script: &str) {
 
 /// What the script asks of procd; paths in the root are shown as on the router.
 fn asks(root: &Root, action: &str, accounts: &str) -> Vec<String> {
+    asks_with(root, action, accounts, "")
+}
+
+/// The same with `config test` sections.
+fn asks_with(root: &Root, action: &str, accounts: &str, tests: &str) -> Vec<String> {
     let record = root.path("/record");
     let _ = fs::remove_file(&record);
     let script = root.path("/etc/init.d/failover");
-    let output =
-        run(root.shell(&[COMMON, script.to_str().unwrap(), action]).env("RECORD", &record).env("ACCOUNTS", accounts));
+    let mut shell = root.shell(&[COMMON, script.to_str().unwrap(), action]);
+    let output = run(shell.env("RECORD", &record).env("ACCOUNTS", accounts).env("TESTS", tests));
     assert!(output.status.success() && output.stderr.is_empty(), "{action}: {output:?}");
     let prefix = root.path("/").display().to_string();
     root.read("/record").replace(prefix.trim_end_matches('/'), "").lines().map(str::to_owned).collect()
@@ -69,14 +74,23 @@ fn confined() -> Vec<&'static str> {
     [before, &CONFINED, after].concat()
 }
 
-#[test]
-fn it_runs_in_a_jail_where_there_is_one_and_somebody_to_put_into_it() {
+/// A router with a jail and somebody to put into it.
+fn with_jail() -> Root {
     let root = router();
     let capabilities = root.path("/etc/capabilities/failover.json");
     let script = root.path("/etc/init.d/failover");
     let text = fs::read_to_string(&script).unwrap();
     fs::write(&script, text.replace("/etc/capabilities/failover.json", capabilities.to_str().unwrap())).unwrap();
+    make_executable(&root.write("/sbin/ujail", ""));
+    root.write("/etc/capabilities/failover.json", "{}");
+    root
+}
 
+#[test]
+fn it_runs_in_a_jail_where_there_is_one_and_somebody_to_put_into_it() {
+    let root = with_jail();
+    fs::remove_file(root.path("/sbin/ujail")).unwrap();
+    fs::remove_file(root.path("/etc/capabilities/failover.json")).unwrap();
     assert_eq!(asks(&root, "start", "root failover"), UNCONFINED, "no ujail");
     make_executable(&root.write("/sbin/ujail", ""));
     assert_eq!(asks(&root, "start", "root failover"), UNCONFINED, "no capabilities: it would have none");
@@ -86,6 +100,69 @@ fn it_runs_in_a_jail_where_there_is_one_and_somebody_to_put_into_it() {
     assert_eq!(asks(&root, "start", "root failover"), confined());
     assert!(root.path("/var/run/failover").is_dir());
     assert_eq!(asks(&root, "start", "root failover"), confined(), "and again, as a reload does");
+}
+
+/// A ping, and two scripts.
+const TESTS: &str = "internet:ping: modem:exec:/etc/modem.check portal:exec:/root/portal.sh";
+
+fn confined_with_scripts(scripts: &str) -> Vec<String> {
+    let mount = format!("mount /bin /sbin /usr /lib /etc/ssl /etc/hosts {scripts}");
+    let mut asked: Vec<String> = confined().into_iter().map(str::to_owned).collect();
+    let jail = asked.iter().position(|line| line == "jail failover log").unwrap();
+    asked.splice(jail..=jail, ["jail failover log procfs".to_owned(), mount]);
+    asked
+}
+
+#[test]
+fn the_jail_shows_what_scripts_of_tests_need_and_nothing_without_them() {
+    let root = with_jail();
+    let start = |tests| asks_with(&root, "start", "root failover", tests);
+    assert_eq!(start("internet:ping: web:http:"), confined());
+    assert_eq!(start(TESTS), confined_with_scripts("/etc/modem.check /root/portal.sh"));
+    assert_eq!(start(""), confined(), "and is as small as before without them");
+    fs::remove_file(root.path("/sbin/ujail")).unwrap();
+    assert_eq!(start(TESTS), UNCONFINED, "outside of a jail they see everything");
+}
+
+#[test]
+fn other_scripts_need_another_jail_and_so_a_restart() {
+    let root = with_jail();
+    let reload = |tests| asks_with(&root, "reload", "root failover", tests);
+    let running = |running| {
+        drop(root.write("/proc/net/unix", if running { "0: 2 @failoverd\n" } else { "" }));
+    };
+    assert_eq!(reload(TESTS), confined_with_scripts("/etc/modem.check /root/portal.sh"), "it does not run");
+    running(true);
+    assert_eq!(
+        reload(TESTS),
+        confined_with_scripts("/etc/modem.check /root/portal.sh"),
+        "the same scripts: a signal will do"
+    );
+
+    // Waits for the end of the one that runs.
+    let restart = |tests: &'static str, want: Vec<String>| {
+        let record = root.path("/record");
+        fs::remove_file(&record).unwrap();
+        running(true);
+        std::thread::scope(|scope| {
+            let reloading = scope.spawn(|| reload(tests));
+            wait_until("it is stopped", || root.read("/record").contains("procd stops it"));
+            running(false);
+            let asked = reloading.join().unwrap();
+            assert_eq!(asked[..2], ["procd stops it", "failoverd cleanup"], "{tests}");
+            assert_eq!(asked[2..], want, "{tests}");
+        });
+    };
+    restart("modem:exec:/etc/modem.check", confined_with_scripts("/etc/modem.check"));
+    restart("", confined().into_iter().map(str::to_owned).collect());
+
+    running(true);
+    daemon_program(&root, MISTAKES);
+    let asked = reload(TESTS);
+    assert!(!asked.contains(&"procd stops it".to_owned()), "with mistakes the old one stays: {asked:?}");
+    daemon_program(&root, "exit 0");
+    fs::remove_file(root.path("/sbin/ujail")).unwrap();
+    assert_eq!(reload(TESTS), UNCONFINED, "without a jail there is nothing to make anew");
 }
 
 #[test]

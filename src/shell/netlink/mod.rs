@@ -4,6 +4,7 @@
 //! and what a deletion really hit goes back to the core as it is.
 
 mod link;
+mod neighbour;
 mod route;
 mod rule;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use failoverd::kernel::{
 };
 use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE};
 
+pub(crate) use neighbour::Neighbours;
 pub(crate) use transport::{Error, Message};
 use transport::{Transport, decode};
 pub(crate) use watch::Watcher;

@@ -14,6 +14,9 @@ use super::{KERNEL_TIME, Line, Pending, World, ip};
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
+            Action::Probe { provider, device, token, question: Question::Exec { environment, .. }, timeout } => {
+                self.run_script(provider, device, token, environment, timeout);
+            }
             Action::Probe { provider, device, token, question, .. } => self.probe(provider, device, token, &question),
             Action::Resolve { provider, device, name, servers, timeout } => {
                 self.asked.push((self.now, provider, name.clone()));
@@ -23,16 +26,14 @@ impl World {
             Action::WatchReceived { provider, device, .. } => {
                 self.watched.insert(provider, (self.now, device, 0));
             }
-            Action::CountReceived { provider, .. } => {
+            Action::CountReceived { provider, device, .. } => {
                 let packets = self.watched.get(&provider).map(|&(since, device, answers)| {
                     let line = self.line_of(device);
                     let received = line.map_or(0, |line| line.received(self.now.since(since)));
                     u32::try_from(received + answers).unwrap()
                 });
-                self.later(
-                    Duration::from_micros(50),
-                    Pending::Event(Event::Received { provider, packets, gateway: Neighbour::Unknown }),
-                );
+                let gateway = self.line_of(device).map_or(Neighbour::Unknown, |line| line.gateway);
+                self.later(Duration::from_micros(50), Pending::Event(Event::Received { provider, packets, gateway }));
             }
             Action::StopWatching(provider) => {
                 self.watched.remove(&provider);
@@ -102,12 +103,32 @@ impl World {
         self.lines.get(&self.kernel.by_index(device)?.name)
     }
 
+    /// A script says what the line lets it find out, or is killed.
+    fn run_script(
+        &mut self,
+        provider: ProviderId,
+        device: IfIndex,
+        token: ProbeToken,
+        environment: Vec<(&'static str, String)>,
+        timeout: Duration,
+    ) {
+        self.scripts.push((self.now, environment));
+        let Some(line) = self.line_of(device).cloned() else { return };
+        let at = self.now + line.rtt;
+        let refused = |status| Event::ProbeRefused { provider, token, cause: Refusal::Script { status } };
+        match line.script.filter(|_| line.rtt < timeout) {
+            Some(0) => self.later(line.rtt, Pending::Event(Event::Answered { provider, token, at })),
+            Some(status) => self.later(line.rtt, Pending::Event(refused(Some(status)))),
+            None => self.later(timeout, Pending::Event(refused(None))),
+        }
+    }
+
     fn probe(&mut self, provider: ProviderId, device: IfIndex, token: ProbeToken, question: &Question) {
         self.probes += 1;
         let target = match question {
             Question::Ping { target, .. } | Question::Arp { gateway: target } => *target,
             Question::Tcp { server } | Question::Dns { server, .. } | Question::Http { server, .. } => server.ip(),
-            Question::Exec { .. } => unimplemented!("not built yet"),
+            Question::Exec { .. } => unreachable!("run, not sent"),
         };
         let answer = match self.kernel.look_up(LookupQuestion { device, target }) {
             Ok(answer) => answer,
