@@ -52,7 +52,7 @@ pub enum Step {
     Count,
     /// Count no more.
     Unwatch,
-    /// The check is over; with the test that failed, where others did not.
+    /// The check is over; with the test that failed, where nothing speaks against another one.
     Done(Check, Option<usize>),
     /// This target has answered, or is missed while another one of its test has answered.
     Heard {
@@ -396,7 +396,8 @@ impl Prober {
                     worst = Some((run.test, reason));
                 }
             }
-            named = worst.map(|(test, _)| test).filter(|_| succeeded > 0);
+            let hopeful = |run: &Run| !run.phase.is_doubtful() && !matches!(run.phase, Phase::Failed(_));
+            named = worst.map(|(test, _)| test).filter(|_| running.runs.iter().any(hopeful));
             Some(worst.map_or(Reason::NotReadYet, |(_, reason)| reason.clone()))
         } else {
             return;

@@ -28,7 +28,7 @@ pub enum Reason {
         /// Probes sent.
         sent: u32,
     },
-    /// This test failed while others succeeded.
+    /// This test failed, and nothing speaks against another one.
     Test {
         /// Its name.
         name: String,

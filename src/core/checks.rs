@@ -190,10 +190,10 @@ impl Core {
     }
 }
 
-/// The failure of a test where others have succeeded: which one it was, and where it asks if there is but one place.
+/// The failure of a test where nothing speaks against another one: which one it was, and where it asks if there is but one place.
 fn of_test(test: &TestSettings, cause: Reason) -> Reason {
     let name = match test.targets.as_slice() {
-        [target] => format!("{} ({target})", test.name),
+        [target @ Target { host: Host::Address(_) | Host::Name(_), .. }] => format!("{} ({target})", test.name),
         _ => test.name.clone(),
     };
     Reason::Test { name, cause: Box::new(cause) }

@@ -7,6 +7,7 @@ mod model;
 
 mod adversity;
 mod advice;
+mod cadence;
 mod connections;
 mod evidence;
 mod kernel;
@@ -19,6 +20,7 @@ mod series;
 mod silent_netifd;
 mod start;
 mod sysctls;
+mod targets;
 mod why;
 
 use model::{Config, World, secs};

@@ -10,18 +10,17 @@ fn live(bench: &mut Bench, seconds: u64, dead: &[IpAddr]) -> usize {
     let before = bench.sent.len();
     for _ in 0..seconds {
         let end = bench.now + Duration::from_secs(1);
-        let mut answered = bench.sent.len();
+        let mut next = bench.sent.len();
         bench.begin();
         while bench.now < end {
             bench.pass(Duration::from_millis(10));
-            for index in answered..bench.sent.len() {
-                let (at, _, target) = bench.sent[index];
-                if at + Duration::from_millis(10) <= bench.now {
-                    answered = index + 1;
-                    if !dead.contains(&target) {
-                        bench.answer(index);
-                    }
+            while let Some((_, _, target)) =
+                bench.sent.get(next).filter(|(at, ..)| *at + Duration::from_millis(10) <= bench.now).copied()
+            {
+                if !dead.contains(&target) {
+                    bench.answer(next);
                 }
+                next += 1;
             }
         }
     }
