@@ -10,6 +10,7 @@ mod kernel;
 mod names;
 mod netifd;
 mod paths;
+mod recover;
 mod reload;
 mod series;
 mod status;
@@ -78,6 +79,8 @@ pub struct Core {
     hold: Option<Moment>,
     /// When netifd was asked for its interfaces; `None`: to be asked now.
     interfaces_asked: Option<Moment>,
+    /// An interface is between our own `down` and `up`.
+    between: bool,
     /// netifd was asked and has not answered: until then it may say that what the kernel shows is somebody's wish.
     explain_until: Option<Moment>,
 
@@ -136,6 +139,7 @@ impl Core {
             netifd: Known::default(),
             hold: None,
             interfaces_asked: None,
+            between: false,
             explain_until: None,
             ranking: Ranking::default(),
             reliable: vec![],
@@ -201,7 +205,7 @@ impl Core {
         let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
         let explain = self.explain_until.filter(|_| self.snapshot.is_some());
-        checks.chain(self.ranking.next).chain(refresh).chain(retry).chain(explain).min()
+        checks.chain(self.ranking.next).chain(self.recovery_due()).chain(refresh).chain(retry).chain(explain).min()
     }
 
     /// Everything that follows from what is known now.
@@ -234,6 +238,7 @@ impl Core {
             }
         }
         self.forget_connections(out);
+        self.recover(now, out);
         self.begin_checks(now, out);
         self.remember_active(out);
     }

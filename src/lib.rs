@@ -29,6 +29,7 @@ pub mod question;
 pub mod random;
 pub mod ranking;
 pub mod reason;
+pub mod recovery;
 pub mod reliability;
 pub mod route_plan;
 pub mod sentence;

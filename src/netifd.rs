@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::kernel::TableId;
 use crate::member::{flag, list, number, object, text};
 use crate::reason::Reason;
+use crate::settings::Recover;
 
 /// `RTN_UNICAST` of linux/rtnetlink.h.
 const UNICAST: u64 = 1;
@@ -36,7 +37,17 @@ pub struct Interface {
     pub default_route: Option<DefaultRoute>,
     /// `dns-server`.
     pub dns_servers: Vec<IpAddr>,
+    /// `dynamic`: made by another interface's protocol handler; taken down, it is gone.
+    pub dynamic: bool,
+    /// The `code` of the last of `errors`, while it is not up: what went wrong before it came up is history.
+    pub error: Option<String>,
+    /// What a modem says of itself in `data`, while it is up or being set up: netifd keeps what it said before.
+    pub modem: Option<String>,
 }
+
+/// The members of `data` in which modems say how they are. OpenWrt's own protocol handlers (qmi, mbim, ncm, 3g, modemmanager) write none of
+/// them; others do, and whoever calls `set_data`.
+const MODEM: [&str; 3] = ["state", "registration", "signal"];
 
 /// Where an interface's default route points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +76,9 @@ impl Interface {
             ("addresses", addresses(&self.addresses)),
             ("default_route", self.default_route.map_or(Value::Null, DefaultRoute::to_json)),
             ("dns_servers", addresses(&self.dns_servers)),
+            ("dynamic", self.dynamic.then_some(true).into()),
+            ("error", self.error.as_deref().into()),
+            ("modem", self.modem.as_deref().into()),
         ])
     }
 
@@ -84,6 +98,9 @@ impl Interface {
             addresses: addresses("addresses"),
             default_route: default_route.and_then(DefaultRoute::from_json),
             dns_servers: addresses("dns_servers"),
+            dynamic: flag(saved, "dynamic"),
+            error: text("error"),
+            modem: text("modem"),
         }
     }
 }
@@ -116,10 +133,11 @@ fn interface(told: &Value) -> Option<Interface> {
     let own_metric = number(told, "metric").unwrap_or(0);
     // With `option defaultroute '0'`, as people set it for mwan3, netifd knows the route and does not use it.
     let unused = || default_route(told.get("inactive")?, own_metric);
+    let (up, pending) = (flag(told, "up"), flag(told, "pending"));
     Some(Interface {
         name: text("interface")?,
-        up: flag(told, "up"),
-        pending: flag(told, "pending"),
+        up,
+        pending,
         autostart: told.get("autostart") != Some(&Value::Bool(false)),
         proto: text("proto").unwrap_or_default(),
         device: text("l3_device"),
@@ -127,7 +145,36 @@ fn interface(told: &Value) -> Option<Interface> {
         addresses: list(told, "ipv4-address").iter().filter_map(|it| address(it.get("address")?)).collect(),
         default_route: default_route(told, own_metric).or_else(unused),
         dns_servers: list(told, "dns-server").iter().filter_map(|it| it.as_str()?.parse().ok()).collect(),
+        dynamic: flag(told, "dynamic"),
+        error: list(told, "errors").last().filter(|_| !up).and_then(|error| words(error.get("code")?)),
+        modem: told.get("data").filter(|_| up || pending).and_then(modem),
     })
+}
+
+/// What a modem says, in a row.
+fn modem(data: &Value) -> Option<String> {
+    let mut said = String::new();
+    for word in MODEM.iter().filter_map(|name| words(data.get(name)?)) {
+        if !said.is_empty() {
+            said.push_str(", ");
+        }
+        said.push_str(&word);
+    }
+    (!said.is_empty()).then_some(said)
+}
+
+/// A text or number of somebody's, as far as a person can read it: on one line, and no longer than that takes.
+fn words(value: &Value) -> Option<String> {
+    const LONGEST: usize = 40;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let readable = |sign: &char| sign.is_ascii_graphic() || *sign == ' ' || sign.is_alphanumeric();
+    let text: String = text.chars().filter(readable).take(LONGEST).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// Takes any bytes as an answer, as text or as ubus carries it, for fuzzing. Nothing may panic, and the state file must bring back what
@@ -199,6 +246,22 @@ impl Known {
         }
     }
 
+    /// Which interface is to be set up anew so that `name` is: `renew` goes to the one that has the lease, a modem's child, `down` and `up`
+    /// to the one that is not gone with `down`, the child's parent. None that somebody has taken down.
+    pub fn to_recover<'a>(&'a self, name: &'a str, how: &Recover) -> Option<&'a str> {
+        let by_name = |name: &str| self.interfaces.iter().find(|interface| interface.name == name);
+        let own = by_name(name);
+        let child = by_name(&child_name(name)).filter(|child| child.dynamic && child.proto == "dhcp");
+        let wanted = match (how, own) {
+            (Recover::Renew, Some(_)) if child.is_some() => child,
+            // While the parent is down there is no child.
+            (_, None) => name.strip_suffix(CHILD).and_then(by_name),
+            (Recover::Restart, Some(own)) if own.dynamic => name.strip_suffix(CHILD).and_then(by_name),
+            _ => own,
+        };
+        wanted.filter(|it| it.autostart).map(|it| it.name.as_str())
+    }
+
     /// What is to be remembered for providers on the interfaces `names`.
     pub fn of(&self, names: &[&str]) -> Vec<Interface> {
         let asked = |it: &&Interface| names.iter().any(|name| it.name == *name || it.name == child_name(name));
@@ -206,9 +269,12 @@ impl Known {
     }
 }
 
+/// The end of the name of the interface that carries IPv4 for a modem's.
+const CHILD: &str = "_4";
+
 /// The interface that carries IPv4 for a modem's interface `name`.
 fn child_name(name: &str) -> String {
-    format!("{name}_4")
+    format!("{name}{CHILD}")
 }
 
 #[cfg(test)]

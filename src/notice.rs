@@ -24,6 +24,10 @@ pub struct Notice {
     pub reason: Option<String>,
     /// The same for programs.
     pub reason_code: Option<&'static str>,
+    /// A recovery: the netifd interface that is to be set up again.
+    pub interface: Option<String>,
+    /// A recovery: the device, as far as it is known.
+    pub device: Option<String>,
     /// How loud.
     pub level: LogLevel,
 }
@@ -41,6 +45,8 @@ pub enum NoticeAction {
     Pinned,
     /// A configuration was refused.
     ConfigError,
+    /// Something is done about a provider that stays offline: `renew`, `restart` or `exec`, by the reason's code.
+    Recover,
     /// Nothing: somebody wants to see whether scripts and mails work. Only `failoverd notify-test` says so, and only to the scripts.
     Test,
 }
@@ -54,6 +60,7 @@ impl NoticeAction {
             Self::Offline => "offline",
             Self::Pinned => "pinned",
             Self::ConfigError => "config_error",
+            Self::Recover => "recover",
             Self::Test => "test",
         }
     }
@@ -67,11 +74,11 @@ impl Notice {
         level: LogLevel,
         reason: Option<String>,
     ) -> Self {
-        Self { action, provider, from: None, to: None, reason, reason_code: None, level }
+        Self { action, provider, from: None, to: None, reason, reason_code: None, interface: None, device: None, level }
     }
 
     /// What is told, by its name in a script's environment and in the ubus event.
-    fn members(&self) -> [(&'static str, &'static str, Option<&str>); 6] {
+    fn members(&self) -> [(&'static str, &'static str, Option<&str>); 8] {
         [
             ("ACTION", "action", self.action.map(NoticeAction::word)),
             ("PROVIDER", "provider", self.provider.as_deref()),
@@ -79,11 +86,13 @@ impl Notice {
             ("TO", "to", self.to.as_deref()),
             ("REASON", "reason", self.reason.as_deref()),
             ("REASON_CODE", "reason_code", self.reason_code),
+            ("INTERFACE", "interface", self.interface.as_deref()),
+            ("DEVICE", "device", self.device.as_deref()),
         ]
     }
 
-    /// What a hotplug script finds in its environment: ACTION, PROVIDER, FROM, TO, REASON and REASON_CODE, as far as the ubus event has
-    /// them, each on one line. Nothing for a notice without action.
+    /// What a hotplug script finds in its environment: ACTION, PROVIDER, FROM, TO, REASON, REASON_CODE, INTERFACE and DEVICE, as far as the
+    /// ubus event has them, each on one line. Nothing for a notice without action.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let line = |(name, _, value): (_, _, Option<&str>)| Some((name, value?.replace(['\n', '\r', '\0'], " ")));
         self.members().into_iter().filter(|_| self.action.is_some()).filter_map(line).collect()
@@ -119,6 +128,7 @@ impl fmt::Display for Notice {
             Some(NoticeAction::ConfigError) => {
                 write!(f, "configuration refused, the old one stays").and_then(|()| because(f))
             }
+            Some(NoticeAction::Recover) => write!(f, "{provider} stays offline").and_then(|()| because(f)),
             Some(NoticeAction::Test) => write!(f, "test").and_then(|()| because(f)),
             None => match &self.provider {
                 Some(provider) => write!(f, "{provider}: {reason}"),
@@ -141,7 +151,7 @@ mod tests {
             to: to.map(str::to_owned),
             reason: Some(reason.to_owned()),
             reason_code: (reason == "no carrier").then_some("no_carrier"),
-            level: LogLevel::Info,
+            ..Notice::about(None, None, LogLevel::Info, None)
         };
         let text = |notice: Notice| {
             let variables = notice.environment().into_iter().map(|(name, value)| format!("{name}={value}"));
@@ -167,6 +177,15 @@ mod tests {
                 notice(Some(NoticeAction::Offline), Some("dsl=1"), None, None, "a=b"),
                 "ACTION=offline|PROVIDER=dsl=1|REASON=a=b",
                 "the first = ends the name",
+            ),
+            (
+                Notice {
+                    interface: Some("wwan".to_owned()),
+                    device: Some("wwan0".to_owned()),
+                    ..notice(Some(NoticeAction::Recover), Some("lte"), None, None, "no carrier")
+                },
+                "ACTION=recover|PROVIDER=lte|REASON=no carrier|REASON_CODE=no_carrier|INTERFACE=wwan|DEVICE=wwan0",
+                "a recovery",
             ),
             (notice(None, Some("lte"), None, None, "slow"), "", "for the log alone"),
         ] {

@@ -15,6 +15,7 @@ use crate::order::ordered;
 use crate::probe::Prober;
 use crate::random::Random;
 use crate::reason::Reason;
+use crate::recovery::Recovery;
 use crate::reliability::Reliability;
 use crate::series::Series;
 use crate::settings::{ProviderSettings, Settings, TestSettings};
@@ -125,6 +126,8 @@ pub struct Provider {
     pub series: Series,
     /// What its probes have put on the line.
     pub volume: Volume,
+    /// What is done about it while it stays offline.
+    pub recovery: Recovery,
     last_failure: Option<Moment>,
     delay_factor: u32,
     /// When it became unreliable, of late.
@@ -165,6 +168,7 @@ impl Provider {
             told: None,
             series: Series::new(started),
             volume: Volume::default(),
+            recovery: Recovery::default(),
             last_failure: None,
             delay_factor: 1,
             flaps: VecDeque::new(),
@@ -175,6 +179,9 @@ impl Provider {
 
     /// Takes over settings that leave its targets as they are. With failover disabled, so is every provider.
     pub fn configure(&mut self, settings: ProviderSettings, all: &Settings) {
+        if settings.check.recover != self.settings.check.recover {
+            self.recovery.restart();
+        }
         self.settings = settings;
         self.settings.enabled &= all.enabled;
         self.reliability.trim(self.settings.check.history);
@@ -187,6 +194,10 @@ impl Provider {
         std::mem::swap(&mut self.series, &mut before.series);
         std::mem::swap(&mut self.volume, &mut before.volume);
         std::mem::swap(&mut self.flaps, &mut before.flaps);
+        std::mem::swap(&mut self.recovery, &mut before.recovery);
+        if self.settings.check.recover != before.settings.check.recover {
+            self.recovery.restart();
+        }
     }
 
     /// The uplink, if it could carry traffic now.
@@ -205,7 +216,7 @@ impl Provider {
     pub fn state(&self) -> ProviderState {
         match &self.uplink {
             _ if !self.settings.enabled => ProviderState::Disabled,
-            Err(Reason::InterfaceTakenDown(_)) => ProviderState::Disabled,
+            Err(Reason::InterfaceTakenDown { .. }) => ProviderState::Disabled,
             Err(Reason::NoCarrier) => ProviderState::NoCarrier,
             Err(_) => ProviderState::Unresolved,
             Ok(uplink) if !uplink.carrier => ProviderState::NoCarrier,
@@ -238,8 +249,13 @@ impl Provider {
 
     /// Notes that it became unreliable: each further failure within ten minutes doubles its failback delay, up to tenfold.
     pub fn failed(&mut self, now: Moment) {
+        let loses = self.reliable_since.is_some() || self.presumed;
+        // That we have tried to mend it, and it did not help, is no new failure.
+        if !loses && self.recovery.times() > 0 {
+            return;
+        }
         // One that has yet to prove itself loses nothing.
-        if self.reliable_since.is_some() || self.presumed {
+        if loses {
             self.flaps.truncate(MAX_FLAPS - 1);
             self.flaps.push_front(now);
         }

@@ -54,9 +54,20 @@ pub enum Reason {
     /// netifd is setting this interface up.
     InterfacePending(String),
     /// This interface is down.
-    InterfaceDown(String),
-    /// Somebody took this interface down by hand, or it is not to be started by itself.
-    InterfaceTakenDown(String),
+    InterfaceDown {
+        /// The interface.
+        name: String,
+        /// netifd's word for what went wrong.
+        error: Option<String>,
+    },
+    /// Somebody took this interface down by hand, or it is not to be started by itself, or (netifd does not tell which) its protocol handler
+    /// has given up: with a wrong PIN, say.
+    InterfaceTakenDown {
+        /// The interface.
+        name: String,
+        /// As above; also what went wrong before somebody took it down.
+        error: Option<String>,
+    },
     /// This interface is up, without a network device.
     InterfaceWithoutDevice(String),
     /// Another provider, earlier in the file, has the device.
@@ -270,8 +281,8 @@ impl Reason {
             Self::NetifdSilent(_) => "netifd_silent",
             Self::NoInterface(_) => "no_interface",
             Self::InterfacePending(_) => "interface_pending",
-            Self::InterfaceDown(_) => "interface_down",
-            Self::InterfaceTakenDown(_) => "interface_taken_down",
+            Self::InterfaceDown { .. } => "interface_down",
+            Self::InterfaceTakenDown { .. } => "interface_taken_down",
             Self::InterfaceWithoutDevice(_) => "interface_without_device",
             Self::DeviceTaken { .. } => "device_taken",
             Self::Blocked { .. } => "blocked",
@@ -328,8 +339,14 @@ impl Reason {
                 say!("netifd has no interface {0}: 'ubus call network.interface dump' shows all", name)
             }
             Self::InterfacePending(name) => say!("interface {0} is being set up", name),
-            Self::InterfaceDown(name) => say!("interface {0} is down: 'ifstatus {0}' may tell why", name),
-            Self::InterfaceTakenDown(name) => {
+            Self::InterfaceDown { name, error: Some(error) } => say!("interface {0} is down: {1}", name, error),
+            Self::InterfaceDown { name, error: None } => {
+                say!("interface {0} is down: 'ifstatus {0}' may tell why", name)
+            }
+            Self::InterfaceTakenDown { name, error: Some(error) } => {
+                say!("interface {0} is down ({1}) and not started by itself: 'ifup {0}' brings it up", name, error)
+            }
+            Self::InterfaceTakenDown { name, error: None } => {
                 say!("interface {0} was taken down, or is not started by itself: 'ifup {0}' brings it up", name)
             }
             Self::InterfaceWithoutDevice(name) => say!("interface {0} has no network device", name),
@@ -450,7 +467,17 @@ mod tests {
             ),
             (Reason::InterfacePending("wan".into()), "interface_pending", "interface wan is being set up"),
             (
-                Reason::InterfaceDown("wan".into()),
+                Reason::InterfaceDown { name: "lte".into(), error: Some("NO_DEVICE".into()) },
+                "interface_down",
+                "interface lte is down: NO_DEVICE",
+            ),
+            (
+                Reason::InterfaceTakenDown { name: "lte".into(), error: Some("PIN_FAILED".into()) },
+                "interface_taken_down",
+                "interface lte is down (PIN_FAILED) and not started by itself: 'ifup lte' brings it up",
+            ),
+            (
+                Reason::InterfaceDown { name: "wan".into(), error: None },
                 "interface_down",
                 "interface wan is down: 'ifstatus wan' may tell why",
             ),
@@ -471,7 +498,7 @@ mod tests {
                 "interface wan: netifd has not answered yet; is ubus running, and may failoverd ask it?",
             ),
             (
-                Reason::InterfaceTakenDown("wan".into()),
+                Reason::InterfaceTakenDown { name: "wan".into(), error: None },
                 "interface_taken_down",
                 "interface wan was taken down, or is not started by itself: 'ifup wan' brings it up",
             ),

@@ -226,6 +226,9 @@ fn notes(status: &Value) -> Vec<(Style, String)> {
             notes.push((Style::Plain, format!("{name}: takes over again in {}", duration(seconds))));
         }
     }
+    for line in suspects(status) {
+        notes.push((Style::Plain, line));
+    }
     let lines = |name: &str, style, before: &str| -> Vec<_> {
         list(status, name).iter().filter_map(Value::as_str).map(|line| (style, format!("{before}{line}"))).collect()
     };
@@ -237,6 +240,21 @@ fn notes(status: &Value) -> Vec<(Style, String)> {
         notes.extend(errors);
     }
     notes
+}
+
+/// Targets that answer nowhere, once each whoever asks them.
+fn suspects(status: &Value) -> Vec<String> {
+    let mut lines = vec![];
+    for test in list(status, "providers").iter().flat_map(|provider| list(provider, "tests")) {
+        for target in list(test, "targets").iter().filter(|target| flag(target, "suspect")) {
+            let target = text(target, "target").unwrap_or_default();
+            let line = format!("test {}: {target} is suspect, it answers nowhere and is asked last", name_of(test));
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+    }
+    lines
 }
 
 /// The reply of `history`: a provider's last checks, newest first.

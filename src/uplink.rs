@@ -53,9 +53,9 @@ pub fn source(provider: &ProviderSettings, netifd: &Known, snapshot: &Snapshot) 
         Some(device) if interface.up => Ok(Source { device: device.clone(), interface: Some(interface) }),
         None if interface.up => Err(Reason::InterfaceWithoutDevice(name)),
         _ if interface.pending => Err(Reason::InterfacePending(name)),
-        _ if !interface.autostart => Err(Reason::InterfaceTakenDown(name)),
+        _ if !interface.autostart => Err(Reason::InterfaceTakenDown { name, error: interface.error }),
         _ if unplugged() => Err(Reason::NoCarrier),
-        _ => Err(Reason::InterfaceDown(name)),
+        _ => Err(Reason::InterfaceDown { name, error: interface.error }),
     }
 }
 

@@ -265,7 +265,7 @@ fn every_reason_to_be_unresolved_has_a_row() {
         Reason::NetifdSilent(name()),
         Reason::NoInterface(name()),
         Reason::InterfacePending(name()),
-        Reason::InterfaceDown(name()),
+        Reason::InterfaceDown { name: name(), error: None },
         Reason::InterfaceWithoutDevice(name()),
         Reason::NoDevice(device()),
         Reason::LinkDown(device()),

@@ -48,13 +48,14 @@ fn deeds(recording: &str) -> Vec<Deed> {
 fn words(interface: Option<&Interface>) -> String {
     let Some(it) = interface else { return "not there".to_owned() };
     if !it.up {
-        return match (it.pending, it.autostart) {
+        let state = match (it.pending, it.autostart) {
             (true, _) => "pending",
             (false, true) => "down",
             (false, false) => "taken down",
-        }
-        .to_owned();
+        };
+        return it.error.as_ref().map_or(state.to_owned(), |error| format!("{state}: {error}"));
     }
+    assert_eq!((&it.error, &it.modem), (&None, &None), "{it:?}");
     let mut words = it.device.clone().unwrap_or_default();
     if let Some(lower) = it.lower_device.as_ref().filter(|lower| it.device.as_ref() != Some(lower)) {
         words += &format!(" on {lower}");
@@ -91,7 +92,7 @@ fn what_an_interface_is_after_everything_that_happened_to_it() {
         ("auto", "ifup wanb", "wanb", WANB),
         ("auto", "ifdown wanb", "wanb", "taken down"),
         ("options", "netifd starts with an alias interface @wan", "wan_alias", "eth1 192.168.100.2"),
-        ("options", "ifdown wan, which has an alias", "wan_alias", "down"),
+        ("options", "ifdown wan, which has an alias", "wan_alias", "down: NO_DEVICE"),
         ("options", "ifup wan", "wan_alias", "eth1 192.168.100.2"),
         // With `option defaultroute '0'` the gateway is still known.
         ("options", "option defaultroute 0 on wanb, alias gone, reload", "wanb", WANB),
@@ -100,9 +101,9 @@ fn what_an_interface_is_after_everything_that_happened_to_it() {
         ("options", "wan and wanb without metric, reload", "wan", WAN),
         ("options", "ip4table 100 on wan, reload", "wan", WAN),
         ("options", "gateway of wan as a route section with a metric of its own, reload", "wan", WAN),
-        ("late", "netifd starts, the device of lte does not exist", "lte", "down"),
+        ("late", "netifd starts, the device of lte does not exist", "lte", "down: NO_DEVICE"),
         ("late", "the device appears", "lte", "wwan0 10.9.0.2 via 10.9.0.1"),
-        ("late", "the device vanishes", "lte", "down"),
+        ("late", "the device vanishes", "lte", "down: NO_DEVICE"),
         ("late", "the device appears again", "lte", "wwan0 10.9.0.2 via 10.9.0.1"),
         // Static interfaces stay up without a carrier, unless `force_link` is 0.
         ("carrier", "carrier of wan lost", "wan", WAN),

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use failoverd::settings::export;
 use failoverd::settings::schema::OPTIONS;
 use serde_json::Value;
 
@@ -158,6 +159,10 @@ fn texts() -> Texts {
     for option in OPTIONS {
         add("src/settings/schema.rs", (option.doc.to_owned(), None));
         add("src/settings/schema.rs", (option.kind.describe(), None));
+    }
+    let table = export();
+    for form in table["options"].as_array().unwrap().iter().flat_map(|it| it["forms"].as_array()).flatten() {
+        add("src/settings/test.rs", (form["must"].as_str().unwrap().to_owned(), None));
     }
     texts
 }

@@ -93,7 +93,7 @@ impl Core {
             to: to_name,
             reason: Some(reason.to_string()),
             reason_code: Some(reason_code),
-            level,
+            ..Notice::about(None, None, level, None)
         }));
     }
 
@@ -122,7 +122,12 @@ impl Core {
                     (Some(NoticeAction::Online), LogLevel::Info, Some(format!("{streak} checks succeeded in a row")))
                 }
                 // One that was taken down by hand was not expected to work: it is no news that it does not yet.
-                state if bad(state) && !before.is_some_and(|it| bad(it) || it == ProviderState::Disabled) => {
+                // Nor that what we have tried since it went offline has not helped.
+                state
+                    if bad(state)
+                        && provider.recovery.times() == 0
+                        && !before.is_some_and(|it| bad(it) || it == ProviderState::Disabled) =>
+                {
                     (Some(NoticeAction::Offline), LogLevel::Warning, reason)
                 }
                 state if bad(state) => (None, LogLevel::Info, reason),

@@ -18,6 +18,8 @@ use crate::takeover;
 
 /// netifd is asked at least this often: its notifications get lost.
 const READ_INTERVAL: Duration = Duration::from_secs(30);
+/// And as often while an interface is between our own `down` and `up`.
+const BETWEEN_INTERVAL: Duration = Duration::from_secs(1);
 /// At a start, netifd has this long to answer before what the run before knew is used.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -26,8 +28,9 @@ const EXPLANATION: Duration = Duration::from_millis(300);
 
 impl Core {
     /// A new list; mostly the one there is.
-    pub(super) fn interfaces_told(&mut self, now: Moment, interfaces: Vec<Interface>, out: &mut Vec<Action>) {
+    pub(super) fn interfaces_told(&mut self, now: Moment, mut interfaces: Vec<Interface>, out: &mut Vec<Action>) {
         self.explain_until = None;
+        self.between = self.between(now, &mut interfaces);
         if self.netifd.told && self.netifd.interfaces == interfaces {
             return;
         }
@@ -93,7 +96,8 @@ impl Core {
     pub(super) fn interfaces_due(&self) -> Option<Moment> {
         let first = self.providers.is_empty() && !self.stopping;
         let needed = first || self.interface_names().next().is_some();
-        needed.then(|| self.interfaces_asked.map_or(self.started, |asked| asked + READ_INTERVAL))
+        let interval = if self.between { BETWEEN_INTERVAL } else { READ_INTERVAL };
+        needed.then(|| self.interfaces_asked.map_or(self.started, |asked| asked + interval))
     }
 
     /// Asks netifd if it is time.

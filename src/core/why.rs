@@ -10,6 +10,7 @@ use super::status::{milliseconds, percent};
 use crate::moment::Moment;
 use crate::provider::{Provider, ProviderState};
 use crate::ranking::Why;
+use crate::reason::Reason;
 use crate::say;
 use crate::sentence::{Part, Sentence};
 use crate::settings::{Failback, LastResort};
@@ -167,6 +168,15 @@ impl Core {
             0 => {}
             1 => sentences.push(say!("It became unreliable once within the last hour.")),
             _ => sentences.push(say!("It became unreliable {0} times within the last hour.", flaps)),
+        }
+        if !provider.is_reliable() {
+            // The reason of an interface that is down has netifd's word for it already.
+            let named =
+                matches!(provider.reason(), Some(Reason::InterfaceDown { .. } | Reason::InterfaceTakenDown { .. }));
+            sentences.extend(
+                self.evidence(provider).into_iter().filter(|_| !named).map(|it| say!("Known besides: {0}.", it)),
+            );
+            self.explain_recovery(provider, now, &mut sentences);
         }
         let (role, reason_code) = if self.active == Some(provider.id) {
             let standing = self.standing_of_active(provider);

@@ -3,7 +3,7 @@
 //! Called by `import`, fed by `yaml`. The gem's README and sources are the reference for what the parameters mean.
 
 use super::line::Line;
-use super::notes::{Notes, Options};
+use super::notes::{NO_SERVERS, Notes, Options, is_name};
 use super::yaml::{self, Node, Value};
 use crate::draft::Draft;
 use crate::settings::schema::{OptionSpec, SectionKind};
@@ -143,6 +143,7 @@ fn uplink(notes: &mut Notes<'_>, node: &Node) -> Option<Line> {
         enabled: rank.is_some(),
         rank,
         weight,
+        asks: Options::new(),
         targets: Vec::new(),
         required: 1,
     })
@@ -161,6 +162,9 @@ fn tests(notes: &mut Notes<'_>, entries: &[(String, Node)], lines: &mut [Line]) 
                     let text = word(node).unwrap_or_default();
                     match spec.accepts(text) {
                         Ok(()) if targets.iter().any(|known| known == text) => {}
+                        Ok(()) if is_name(text) => {
+                            notes.left_out(node.line, format!("tests: '{}' {NO_SERVERS}", Short(text)));
+                        }
                         Ok(()) => targets.push(text.to_owned()),
                         Err(why) => notes.left_out(node.line, format!("tests: '{}' {why}; left out", Short(text))),
                     }

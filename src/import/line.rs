@@ -21,8 +21,17 @@ pub(super) struct Line {
     pub(super) rank: Option<u32>,
     /// Share of the traffic among lines of equal rank.
     pub(super) weight: u32,
-    /// IPv4 addresses that were asked, each once.
+    /// Options of its tests: the type, and what belongs to it.
+    pub(super) asks: Options,
+    /// Whom it asked, each once, as its type of test has it.
     pub(super) targets: Vec<String>,
     /// How many of them must answer.
     pub(super) required: usize,
+}
+
+impl Line {
+    /// The type of its tests.
+    pub(super) fn kind(&self) -> &str {
+        self.asks.iter().find(|(name, _)| *name == "type").map_or("ping", |(_, kind)| kind)
+    }
 }

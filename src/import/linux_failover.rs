@@ -4,7 +4,7 @@
 //! what they mean.
 
 use super::line::Line;
-use super::notes::{Notes, Options};
+use super::notes::{NO_SERVERS, Notes, Options, is_name};
 use super::python::{self, Value};
 use crate::draft::Draft;
 use crate::settings::schema::{OptionSpec, SectionKind};
@@ -207,6 +207,7 @@ fn provider(notes: &mut Notes<'_>, line: u32, fields: &[(&str, u32, &str)]) -> O
         enabled: true,
         rank: None,
         weight: 1,
+        asks: Options::new(),
         targets: Vec::new(),
         required: 1,
     })
@@ -224,6 +225,7 @@ fn test_cases(notes: &mut Notes<'_>, items: &[(u32, Value)]) -> Vec<String> {
         match arguments {
             [(_, _, Value::Text(target))] if class == "TestScenarioPing" => match spec.accepts(target) {
                 Ok(()) if targets.contains(target) => {}
+                Ok(()) if is_name(target) => notes.left_out(*line, format!("target '{}' {NO_SERVERS}", Short(target))),
                 Ok(()) => targets.push(target.clone()),
                 Err(why) => notes.left_out(*line, format!("target '{}' {why}; left out", Short(target))),
             },
@@ -231,7 +233,10 @@ fn test_cases(notes: &mut Notes<'_>, items: &[(u32, Value)]) -> Vec<String> {
                 notes.left_out(*line, "this ping does not name its target as a plain string; left out");
             }
             _ => {
-                let text = format!("test case '{}' is not built yet; left out", Short(class));
+                let text = format!(
+                    "test case '{}' is program text of your own: a test of type tcp, dns, http or exec may do the same; left out",
+                    Short(class)
+                );
                 notes.left_out(*line, text);
             }
         }

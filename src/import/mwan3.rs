@@ -1,15 +1,17 @@
 //! mwan3's configuration to a draft: interfaces become providers, the default rule's policy gives rank and weight.
 //!
-//! Called by `import`; the options that have no counterpart are in `mwan3/options.rs`, the rules in `mwan3/rules.rs`.
+//! Called by `import`; how an interface was tracked is in `mwan3/track.rs`, the options that have no counterpart in `mwan3/options.rs`,
+//! the rules in `mwan3/rules.rs`.
 //! mwan3's own documentation and its tracker are the source for defaults and meanings.
 
 mod options;
 mod rules;
+mod track;
 
 use super::line::Line;
 use super::notes::{Notes, Options};
 use crate::draft::Draft;
-use crate::settings::schema::{OptionSpec, SectionKind};
+use crate::settings::schema::SectionKind;
 use crate::uci::{self, Section, Short, UciValue};
 
 /// More failed checks in a row than mwan3 or its pages ever set by themselves: somebody wants patience.
@@ -186,8 +188,7 @@ fn interface(notes: &mut Notes<'_>, section: &Section, name: &str, usual: &mut b
         }
     }
     down(notes, section, &what, &mut options, usual);
-    method(notes, section, &what);
-    let targets = targets(notes, section, &what);
+    let (asks, targets) = track::track(notes, section, &what, &mut options);
     let mut required = match value(section, "reliability") {
         Some((line, text)) => text.parse().unwrap_or_else(|_| {
             notes.left_out(line, format!("{what}: reliability '{}' is no number; taken for 1", Short(text)));
@@ -197,6 +198,7 @@ fn interface(notes: &mut Notes<'_>, section: &Section, name: &str, usual: &mut b
     };
     if required == 2
         && targets.len() == SHIPPED_TARGETS.len()
+        && asks.is_empty()
         && targets.iter().all(|t| SHIPPED_TARGETS.contains(&&**t))
     {
         required = 1;
@@ -213,6 +215,7 @@ fn interface(notes: &mut Notes<'_>, section: &Section, name: &str, usual: &mut b
         enabled: value(section, "enabled").is_some_and(|(_, text)| uci::boolean(text) == Some(true)),
         rank: None,
         weight: 1,
+        asks,
         targets,
         required,
     }
@@ -237,26 +240,6 @@ fn down(notes: &mut Notes<'_>, section: &Section, what: &str, options: &mut Opti
             notes.left_out(line, text);
         }
     }
-}
-
-fn method(notes: &mut Notes<'_>, section: &Section, what: &str) {
-    let Some((line, method)) = value(section, "track_method").filter(|(_, method)| *method != "ping") else { return };
-    let text = format!("{what}: track_method '{}' is not built yet: its addresses are pinged instead", Short(method));
-    notes.left_out(line, text);
-}
-
-/// The addresses of `track_ip` that can be asked.
-fn targets(notes: &mut Notes<'_>, section: &Section, what: &str) -> Vec<String> {
-    let Some(spec) = OptionSpec::find(SectionKind::Test, "target") else { return Vec::new() };
-    let mut targets: Vec<String> = Vec::new();
-    for (line, text) in words(section, "track_ip") {
-        match spec.accepts(text) {
-            Ok(()) if targets.iter().any(|known| known == text) => {}
-            Ok(()) => targets.push(text.to_owned()),
-            Err(why) => notes.left_out(line, format!("{what}: track_ip '{}' {why}; left out", Short(text))),
-        }
-    }
-    targets
 }
 
 /// A section's name, or what stands for one.

@@ -12,6 +12,14 @@ use crate::uci::Short;
 /// Options of a section in the making.
 pub(super) type Options = Vec<(&'static str, String)>;
 
+/// What becomes of a name as the target of a line that netifd does not know.
+pub(super) const NO_SERVERS: &str = "is a name, and the file does not say which DNS servers to ask for it (list resolver of a provider would); left out";
+
+/// Whether a target that failoverd takes is a name.
+pub(super) fn is_name(target: &str) -> bool {
+    target.parse::<std::net::IpAddr>().is_err()
+}
+
 /// A draft and its sentences.
 pub(super) struct Notes<'a> {
     path: &'a str,

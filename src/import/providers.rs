@@ -146,6 +146,7 @@ fn weights(lines: &[Line]) -> Vec<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::notes::Options;
     use super::*;
 
     #[test]
@@ -180,6 +181,7 @@ mod tests {
                 enabled: true,
                 rank: *rank,
                 weight: *weight,
+                asks: Options::new(),
                 targets: Vec::new(),
                 required: 1,
             };

@@ -1,10 +1,10 @@
-//! The addresses that lines were tested with to test sections, shared where they are the same.
+//! What lines were tested with to test sections, shared where they are the same.
 //!
 //! Called by `providers`. An answer of one of several addresses is one test with them all; an answer of several of them is a
 //! test for each, and `required`.
 
 use super::line::Line;
-use super::notes::Notes;
+use super::notes::{Notes, Options};
 use crate::draft::{Section, free_name};
 use crate::settings::BUILTIN_TEST;
 use crate::uci::Short;
@@ -15,6 +15,7 @@ const MOST_REQUIRED: usize = 1000;
 /// A test section in the making, and what it asks.
 struct Test {
     name: String,
+    options: Options,
     targets: Vec<String>,
 }
 
@@ -28,9 +29,11 @@ impl Notes<'_> {
         for (line, section) in lines.iter().zip(sections.iter_mut()) {
             let required = line.required.min(line.targets.len()).min(MOST_REQUIRED);
             let asked: Vec<(String, Vec<String>)> = match required {
+                // There is one gateway to ask, whatever the file names.
+                _ if line.kind() == "arp" => vec![("gateway".to_owned(), Vec::new())],
                 0 => Vec::new(),
                 1 => vec![(BUILTIN_TEST.to_owned(), line.targets.clone())],
-                _ => line.targets.iter().map(|target| (test_name(target), vec![target.clone()])).collect(),
+                _ => line.targets.iter().map(|target| (test_name(line.kind(), target), vec![target.clone()])).collect(),
             };
             if asked.is_empty() {
                 untested.push(format!("'{}'", Short(&line.name)));
@@ -45,11 +48,12 @@ impl Notes<'_> {
             }
             let mut names = Vec::with_capacity(asked.len());
             for (name, targets) in asked {
-                let known = tests.iter().find(|test| test.targets == targets).map(|test| test.name.clone());
+                let known = tests.iter().find(|test| test.targets == targets && test.options == line.asks);
+                let known = known.map(|test| test.name.clone());
                 names.push(known.unwrap_or_else(|| {
                     let name = free_name(&name, &taken);
                     taken.push(name.clone());
-                    tests.push(Test { name: name.clone(), targets });
+                    tests.push(Test { name: name.clone(), options: line.asks.clone(), targets });
                     name
                 }));
             }
@@ -96,10 +100,11 @@ impl Notes<'_> {
 
 impl Test {
     fn section(self) -> Section {
-        Section { list: Some(("target", self.targets)), ..Section::new(&self.name) }
+        let list = Some(("target", self.targets)).filter(|(_, targets)| !targets.is_empty());
+        Section { options: self.options, list, ..Section::new(&self.name) }
     }
 }
 
-fn test_name(target: &str) -> String {
-    crate::draft::section_name(&format!("ping_{target}"))
+fn test_name(kind: &str, target: &str) -> String {
+    crate::draft::section_name(&format!("{kind}_{target}"))
 }

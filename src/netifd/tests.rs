@@ -104,6 +104,94 @@ fn interfaces_of_every_kind() {
 }
 
 #[test]
+fn what_went_wrong_and_what_a_modem_says() {
+    let long = "x".repeat(90);
+    let error = |code: Value| json!([{ "subsystem": "qmi", "code": code }]);
+    for (up, pending, errors, data, want, why) in [
+        (false, false, error(json!("NO_DEVICE")), json!({}), (Some("NO_DEVICE"), None), "netifd's word"),
+        (
+            false,
+            true,
+            json!([{ "subsystem": "qmi", "code": "SIM_NOT_INITIALIZED" }, { "subsystem": "qmi", "code": "CALL_FAILED", "data": ["1"] }]),
+            json!({}),
+            (Some("CALL_FAILED"), None),
+            "the last one",
+        ),
+        (true, false, error(json!("MM_CONNECT_IN_PROGRESS")), json!({}), (None, None), "it is up: that is history"),
+        (
+            false,
+            true,
+            json!([]),
+            json!({ "state": "searching", "signal": -97, "registration": "denied", "zone": "wan" }),
+            (None, Some("searching, denied, -97")),
+            "a modem",
+        ),
+        (true, false, json!(null), json!({ "state": "connected" }), (None, Some("connected")), "a modem that is up"),
+        (false, false, json!(null), json!({ "state": "connected" }), (None, None), "netifd keeps what was"),
+        (true, false, json!([]), json!({ "cid_4": "3", "pdh_4": "2264423824" }), (None, None), "qmi's own business"),
+        (true, false, json!([]), json!({ "tid": 9 }), (None, None), "mbim's"),
+        (
+            false,
+            true,
+            error(json!("a\nb\u{1b}[31m\u{202e}c\u{7f} é")),
+            json!({ "state": "", "registration": "\n", "signal": [1] }),
+            (Some("ab[31mc é"), None),
+            "what a terminal would obey, or nobody could read",
+        ),
+        (false, false, error(json!(long)), json!(7), (Some(&long[..40]), None), "no longer than that"),
+        (false, false, error(json!(7.5)), json!([]), (Some("7.5"), None), "a number"),
+        (false, false, json!([7, null]), json!(null), (None, None), "malformed"),
+        (false, false, json!({ "code": "x" }), json!("state"), (None, None), "malformed as well"),
+    ] {
+        let told = json!({ "interface": "lte", "up": up, "pending": pending, "errors": errors, "data": data });
+        let found = one(told);
+        assert_eq!((found.error.as_deref(), found.modem.as_deref()), want, "{why}");
+        assert_eq!(Interface::from_json(&found.to_json()), found, "{why}");
+    }
+}
+
+#[test]
+fn which_interface_is_set_up_anew() {
+    let interface = |name: &str, proto: &str, dynamic| Interface {
+        name: name.into(),
+        autostart: name != "off",
+        proto: proto.into(),
+        dynamic,
+        ..Interface::default()
+    };
+    let known = Known {
+        interfaces: vec![
+            interface("wan", "dhcp", false),
+            interface("lan_4", "dhcp", false),
+            interface("lan", "static", false),
+            interface("lte", "qmi", false),
+            interface("lte_4", "dhcp", true),
+            interface("mbim_4", "static", true),
+            interface("mbim", "mbim", false),
+            interface("vpn", "wireguard", true),
+            interface("away", "qmi", false),
+            interface("off", "dhcp", false),
+        ],
+        told: true,
+    };
+    for (name, renew, restart, why) in [
+        ("wan", Some("wan"), Some("wan"), "the ordinary case"),
+        ("lte", Some("lte_4"), Some("lte"), "the child has the lease"),
+        ("lte_4", Some("lte_4"), Some("lte"), "with down the child would be gone"),
+        ("mbim", Some("mbim"), Some("mbim"), "the child has no lease"),
+        ("lan", Some("lan"), Some("lan"), "somebody's own interface of such a name"),
+        ("vpn", Some("vpn"), None, "whose parent nobody knows"),
+        ("away_4", Some("away"), Some("away"), "the child is gone with its parent"),
+        ("off", None, None, "taken down by hand"),
+        ("off_4", None, None, "so its child is gone"),
+        ("dsl", None, None, "netifd has none"),
+    ] {
+        let found = [Recover::Renew, Recover::Restart].map(|how| known.to_recover(name, &how));
+        assert_eq!(found, [renew, restart], "{why}");
+    }
+}
+
+#[test]
 fn whose_default_route_counts() {
     let route =
         |next_hop: &str, metric: u32| json!({ "target": "0.0.0.0", "mask": 0, "nexthop": next_hop, "metric": metric });

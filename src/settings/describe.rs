@@ -2,12 +2,12 @@
 //!
 //! Fed with checked settings; prints nothing itself.
 
-use std::fmt::Write;
-use std::time::Duration;
+mod checks;
 
-use super::duration::show;
+use std::fmt::Write;
+
 use super::schema::{MAX_PROVIDERS, RULE_SPAN};
-use super::{CheckSettings, Failback, GatewaySetting, LastResort, ProviderSettings, Required, Settings, UplinkSource};
+use super::{Failback, GatewaySetting, LastResort, ProviderSettings, Settings, UplinkSource};
 use crate::order::ordered;
 
 /// The whole text, with a newline at its end.
@@ -33,17 +33,17 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
     }
     for (place, provider) in (1..).zip(&ranked) {
         write_provider(place, provider, out)?;
+        checks::write(provider, settings, out)?;
     }
     for provider in settings.providers.iter().filter(|provider| !provider.enabled) {
         writeln!(out, "  -  {}: disabled", provider.name)?;
     }
     writeln!(out, "Tests:")?;
     for test in &settings.tests {
-        let kind = test.kind.word();
-        let targets: Vec<String> = test.targets.iter().map(ToString::to_string).collect();
+        write!(out, "  {}: ", test.name)?;
+        checks::write_test(test, out)?;
         let users = ranked.iter().filter(|provider| provider.tests.contains(&test.name)).count();
-        let unused = if users == 0 { " (used by no provider)" } else { "" };
-        writeln!(out, "  {}: {kind} {}{unused}", test.name, targets.join(", "))?;
+        writeln!(out, "{}", if users == 0 { " (used by no provider)" } else { "" })?;
     }
     write_switching(settings, out)?;
     write_numbers(settings, ranked.len(), out)
@@ -82,55 +82,9 @@ fn write_provider(place: u32, provider: &ProviderSettings, out: &mut String) -> 
         GatewaySetting::Address(address) => write!(out, ", gateway {address}")?,
     }
     match provider.address {
-        Some(address) => writeln!(out, ", address {address}")?,
-        None => writeln!(out)?,
+        Some(address) => writeln!(out, ", address {address}"),
+        None => writeln!(out),
     }
-    let check = &provider.check;
-    let count = provider.tests.len();
-    let required = match check.required {
-        _ if count == 1 => String::new(),
-        Required::All => " (all must succeed)".into(),
-        Required::Count(required) => format!(" ({required} of {count} must succeed)"),
-    };
-    let (active, standby) = (show(check.interval), show(check.standby_interval));
-    writeln!(
-        out,
-        "     tests {}{required}, every {active} while active, every {standby} otherwise",
-        provider.tests.join(", ")
-    )?;
-    let probing = probing(check);
-    let rounds = if check.down > 1 { format!(", {} failed checks", check.down) } else { String::new() };
-    writeln!(
-        out,
-        "     a silent line is noticed in about {} s (half an interval on average{rounds} + {} s of probing)",
-        tenths(detection(check)),
-        probing.as_secs_f64(),
-    )?;
-    if check.timeout > probing {
-        writeln!(out, "     a slow line that still receives has {} s to answer", check.timeout.as_secs_f64())?;
-    }
-    Ok(())
-}
-
-/// From the first unanswered probe to the verdict that the line is dead, when it receives nothing: the first wait, the further
-/// probes, the last one's wait. Waits are taken at their shortest, as on a line with a short round trip.
-fn probing(check: &CheckSettings) -> Duration {
-    match check.attempts.checked_sub(1) {
-        None => check.min_timeout,
-        Some(gaps) => check.min_timeout.saturating_mul(2).saturating_add(check.attempt_interval.saturating_mul(gaps)),
-    }
-}
-
-/// From the line's going silent to the verdict, on average.
-fn detection(check: &CheckSettings) -> Duration {
-    let probing = probing(check);
-    let repeated = check.interval.max(probing).saturating_mul(check.down.saturating_sub(1));
-    (check.interval / 2).saturating_add(probing).saturating_add(repeated)
-}
-
-fn tenths(duration: Duration) -> String {
-    let tenths = duration.as_millis().saturating_add(50) / 100;
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 fn write_switching(settings: &Settings, out: &mut String) -> std::fmt::Result {
@@ -214,20 +168,5 @@ Tables 7101 to 7163, ip rules 7000 to 7999, marks 0x3f000000.
     fn nothing_configured() {
         let text = described("");
         assert!(text.contains("uci set failover.wan=provider\n  uci set failover.wan.interface='wan'\n"), "{text}");
-    }
-
-    #[test]
-    fn how_long_detection_takes() {
-        let fast = "option interval 50ms\noption attempts 12\noption attempt_interval 10ms\noption min_timeout 20ms\n";
-        for (options, want, why) in [
-            ("", "1.1", "shipped settings: 0.5 s + 0.1 s + 7 x 50 ms + 0.1 s"),
-            (fast, "0.2", "the fast profile: 25 ms + 20 ms + 11 x 10 ms + 20 ms"),
-            ("option attempts 0\n", "0.6", "no further probes: the first wait alone"),
-            ("option down 3\n", "3.1", "two more intervals"),
-        ] {
-            let text = format!("config failover settings\n{options}config provider a\noption device eth0\n");
-            let provider = parse("failover", text.as_bytes()).unwrap().settings.providers.remove(0);
-            assert_eq!(tenths(detection(&provider.check)), want, "{why}");
-        }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::load::{BUILTIN_TARGETS, BUILTIN_TEST};
 use super::schema::{Kind, OPTIONS, OptionSpec, SectionKind, TEST_TYPES};
+use super::test::{OF_TYPES, TARGETS};
 use crate::member::object;
 
 /// `{"options": [...], "builtin_test": {...}}`: every row of the table, and the test that exists when the file has none.
@@ -35,10 +36,26 @@ fn option(spec: &OptionSpec) -> Value {
         ("max", max.into()),
         ("default", Some(spec.default).filter(|it| !it.is_empty()).into()),
         ("choices", choices),
+        ("types", types(spec)),
+        ("forms", if spec.kind == Kind::Target { TARGETS.iter().map(form).collect() } else { Value::Null }),
     ])
 }
 
-/// One by one: collecting into a map takes 10 kB of sorting.
+/// The types of a test that an option is for; nothing where it is for all of them.
+fn types(spec: &OptionSpec) -> Value {
+    if spec.kind == Kind::Target {
+        return TARGETS.iter().map(|(kind, ..)| *kind).collect();
+    }
+    let of_types = OF_TYPES.iter().find(|(name, _)| *name == spec.name);
+    of_types.map_or(Value::Null, |(_, types)| types.iter().copied().collect())
+}
+
+/// What a type's targets are like.
+fn form((kind, must, example): &(&str, &str, &str)) -> Value {
+    let example = Some(*example).filter(|it| !it.is_empty());
+    object(&mut [("type", (*kind).into()), ("must", (*must).into()), ("example", example.into())])
+}
+
 /// Milliseconds for durations; for what can be counted the numbers.
 fn limits(kind: Kind) -> Option<(u32, u32)> {
     let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
@@ -112,6 +129,30 @@ mod tests {
                     "name": "target", "sections": ["test"], "type": "target", "list": true,
                     "doc": "whom to ask, several by several operators for preference: a host, host:port for tcp and dns, http://host/path; none for arp",
                     "must": "a host, host:port or http://host/path, as the type wants it",
+                    "types": ["ping", "tcp", "dns", "http", "exec"],
+                    "forms": [
+                        { "type": "ping", "must": "an IPv4 address or the name of a host", "example": "1.1.1.1" },
+                        {
+                            "type": "tcp", "example": "1.1.1.1:443",
+                            "must": "an IPv4 address or the name of a host, with ':port' behind it or without",
+                        },
+                        {
+                            "type": "dns", "example": "9.9.9.9",
+                            "must": "an IPv4 address or the name of a host, with ':port' behind it or without",
+                        },
+                        {
+                            "type": "http", "must": "like http://host/path",
+                            "example": "http://connectivitycheck.gstatic.com/generate_204",
+                        },
+                        { "type": "exec", "must": "text" },
+                    ],
+                }),
+            ),
+            (
+                "expect",
+                json!({
+                    "name": "expect", "sections": ["test"], "type": "text", "list": false, "types": ["dns", "http"],
+                    "doc": "dns: address that must be in the answer; http: what the page must contain", "must": "text",
                 }),
             ),
         ] {

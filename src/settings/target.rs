@@ -90,8 +90,8 @@ pub(super) fn read(kind: &str, text: &str) -> Result<Target, String> {
 fn host_and_port(text: &str, path: &str) -> Result<Target, String> {
     let (text, port) = match text.rsplit_once(':') {
         Some((before, _)) if before.contains(':') => (text, None),
-        Some((before, port)) => match port.parse::<u16>() {
-            Ok(port) if port > 0 => (before, Some(port)),
+        Some((before, port)) => match port.parse::<u16>().ok().filter(|_| port.bytes().all(|it| it.is_ascii_digit())) {
+            Some(port) if port > 0 => (before, Some(port)),
             _ => return Err("must have a port between 1 and 65535 behind its colon".into()),
         },
         None => (text, None),
@@ -141,6 +141,7 @@ mod tests {
             ("ping", "-a.example", Err("must be an IPv4 address or the name of a host")),
             ("tcp", "1.1.1.1", Ok("1.1.1.1")),
             ("tcp", "one.example:853", Ok("one.example:853")),
+            ("tcp", "one.example:+80", Err("must have a port between 1 and 65535 behind its colon")),
             ("tcp", "one.example:0", Err("must have a port between 1 and 65535 behind its colon")),
             ("tcp", "one.example:https", Err("must have a port between 1 and 65535 behind its colon")),
             ("dns", "9.9.9.9:5353", Ok("9.9.9.9:5353")),

@@ -11,7 +11,7 @@ use super::{Record, TestKind, TestSettings};
 use crate::uci::Short;
 
 /// The options that only some types have.
-const OF_TYPES: &[(&str, &[&str])] = &[
+pub(super) const OF_TYPES: &[(&str, &[&str])] = &[
     ("size", &["ping"]),
     ("ttl", &["ping"]),
     ("query", &["dns"]),
@@ -20,6 +20,17 @@ const OF_TYPES: &[(&str, &[&str])] = &[
     ("expect", &["dns", "http"]),
     ("script", &["exec"]),
 ];
+
+/// The types that ask targets, with what these are (as the end of "must be ...") and one to begin with.
+pub(super) const TARGETS: &[(&str, &str, &str)] = &[
+    ("ping", HOST, "1.1.1.1"),
+    ("tcp", HOST_AND_PORT, "1.1.1.1:443"),
+    ("dns", HOST_AND_PORT, "9.9.9.9"),
+    ("http", "like http://host/path", "http://connectivitycheck.gstatic.com/generate_204"),
+    ("exec", "text", ""),
+];
+const HOST: &str = "an IPv4 address or the name of a host";
+const HOST_AND_PORT: &str = "an IPv4 address or the name of a host, with ':port' behind it or without";
 
 /// The type's word.
 fn word(layer: &Layer) -> String {

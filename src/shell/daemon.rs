@@ -239,8 +239,7 @@ impl Daemon {
             Action::Resolve { provider, device, name, servers, timeout } => {
                 self.askers.resolve(provider, device, name, servers, timeout);
             }
-            // Nobody wants it yet.
-            Action::Recover { .. } => {}
+            Action::Recover { interface, how } => self.bus.recover(&interface, &how),
             // Hardware forwards some packets past the kernel: then a count would tell nothing.
             Action::WatchReceived { .. } if config::hardware_offload(&self.places.config) => {}
             Action::WatchReceived { provider, device, network } => {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::status::{History, HistoryEntry, ProviderStatus, Status};
+use crate::status::{History, HistoryEntry, ProviderStatus, Status, TargetStatus, TestStatus};
 use proptest::prelude::*;
 
 fn render(status: &Status, room: usize, colour: bool) -> String {
@@ -111,6 +111,20 @@ fn the_sentence_tells_what_is_wrong() {
     ] {
         assert_eq!(render(&status, 80, false).lines().next(), Some(expected));
     }
+}
+
+#[test]
+fn a_suspect_target_is_named_once() {
+    let target = |target: &str, suspect| TargetStatus { target: target.into(), suspect, ..TargetStatus::default() };
+    let targets = vec![target("192.0.2.1", true), target("192.0.2.2", false)];
+    let tests = vec![TestStatus { name: "internet".into(), kind: "ping".into(), targets }];
+    let mut status = three();
+    for provider in &mut status.providers[..2] {
+        provider.tests.clone_from(&tests);
+    }
+    let told = render(&status, 80, false);
+    let about: Vec<&str> = told.lines().filter(|line| line.contains("192.0.2.")).collect();
+    assert_eq!(about, ["test internet: 192.0.2.1 is suspect, it answers nowhere and is asked last"]);
 }
 
 #[test]

@@ -140,14 +140,32 @@ fn interfaces_and_their_devices() {
         (Known { told: false, ..known(wan()) }, Ok("10.0.0.2"), "but the run before knew"),
         (Known { told: true, ..Known::default() }, Err(Reason::NoInterface(wan_text())), "nobody has heard of it"),
         (told(Interface { pending: true, ..down() }), Err(Reason::InterfacePending(wan_text())), "it dials"),
-        (told(down()), Err(Reason::InterfaceDown(wan_text())), "no device, say"),
-        (told(Interface { autostart: false, ..down() }), Err(Reason::InterfaceTakenDown(wan_text())), "ifdown"),
+        (told(down()), Err(Reason::InterfaceDown { name: wan_text(), error: None }), "no device, say"),
+        (
+            told(Interface { autostart: false, ..down() }),
+            Err(Reason::InterfaceTakenDown { name: wan_text(), error: None }),
+            "ifdown",
+        ),
+        (
+            told(Interface { error: Some("NO_DEVICE".into()), ..down() }),
+            Err(Reason::InterfaceDown { name: wan_text(), error: Some("NO_DEVICE".into()) }),
+            "netifd says why",
+        ),
+        (
+            told(Interface { autostart: false, error: Some("PIN_FAILED".into()), ..down() }),
+            Err(Reason::InterfaceTakenDown { name: wan_text(), error: Some("PIN_FAILED".into()) }),
+            "the protocol handler has given up",
+        ),
         (
             told(Interface { autostart: false, pending: true, ..down() }),
             Err(Reason::InterfacePending(wan_text())),
             "ifup of one that does not start by itself",
         ),
-        (told(Interface { up: false, ..wan() }), Err(Reason::InterfaceDown(wan_text())), "a device is not enough"),
+        (
+            told(Interface { up: false, ..wan() }),
+            Err(Reason::InterfaceDown { name: wan_text(), error: None }),
+            "a device is not enough",
+        ),
         (told(Interface { device: None, ..wan() }), Err(Reason::InterfaceWithoutDevice(wan_text())), "up, on nothing"),
         (
             told(Interface { device: Some("ppp7".into()), ..wan() }),

@@ -68,6 +68,8 @@ struct Shared {
     /// The language and its file of translations.
     language: Mutex<Option<(String, PathBuf)>>,
     exchanges: Mutex<Vec<Exchange>>,
+    /// `failover.status`, and what it is answered with in place of the daemon's own answer.
+    fixed: Mutex<Vec<(String, Value)>>,
     ending: AtomicBool,
 }
 
@@ -83,6 +85,7 @@ impl Bridge {
             rpcd: Mutex::new(Rpcd::Fine),
             language: Mutex::new(None),
             exchanges: Mutex::new(Vec::new()),
+            fixed: Mutex::new(Vec::new()),
             ending: AtomicBool::new(false),
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -114,6 +117,13 @@ impl Bridge {
     /// How rpcd behaves from now on.
     pub(crate) fn rpcd(&self, how: Rpcd) {
         *lock(&self.shared.rpcd) = how;
+    }
+
+    /// From now on a call (`failover.status`) is answered with this: for what no lab can bring about in a test's time.
+    pub(crate) fn fix(&self, call: &str, answer: Value) {
+        let mut fixed = lock(&self.shared.fixed);
+        fixed.retain(|(name, _)| name != call);
+        fixed.push((call.to_owned(), answer));
     }
 
     /// The requests to /ubus since the last time this was asked.
@@ -191,6 +201,10 @@ impl Shared {
         let body = rpc::answer(self, body, &mut calls).to_string();
         lock(&self.exchanges).push(Exchange { calls, reply_bytes: body.len() });
         Response::new(200, "application/json", body)
+    }
+
+    fn fixed(&self, call: &str) -> Option<Value> {
+        lock(&self.fixed).iter().find(|(name, _)| name == call).map(|(_, answer)| answer.clone())
     }
 
     fn rpcd(&self) -> Rpcd {

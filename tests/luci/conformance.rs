@@ -137,6 +137,12 @@ const TABLE: &[(&str, &str, &str)] = &[
         "a handler",
     ),
     ("L.ui.createHandlerFn({}, 'nothing')", "null", "of nothing"),
+    // Forms.
+    (
+        "L.require('form').then(form => { const map = new form.Map('failover'), section = map.section(form.NamedSection, 'wan0', 'provider'), seen = []; const x = section.option(form.ListValue, 'x'), y = section.option(form.Value, 'y'); x.optional = true; x.value('a'); x.value('b'); x.onchange = (ev, sid, value) => seen.push([ sid, value ]); y.depends('x', 'b'); y.depends('x', ''); return map.render().then(node => { const choose = value => { const select = node.querySelector('select'); select.value = value; select.dispatchEvent(new Event('change', { bubbles: true })); seen.push(y.isActive('wan0'), node.querySelector('[data-name=y]').classList.contains('hidden')); }; document.body.append(node); choose('a'); choose('b'); choose(''); node.remove(); return seen; }); })",
+        r#"[["wan0","a"],false,true,["wan0","b"],true,false,["wan0",""],true,false]"#,
+        "an option that depends on another",
+    ),
     // Polling.
     (
         "{ const f = () => 0; return [ L.Poll.active(), L.Poll.add(f, 60), L.Poll.add(f, 60), L.Poll.remove(f), L.Poll.remove(f), L.Poll.stop(), L.Poll.active(), L.Poll.start() ]; }",

@@ -133,6 +133,12 @@ impl Router {
         self.browser().type_into(&field, text);
     }
 
+    /// Adds to a list in the modal.
+    fn enter(&self, option: &str, text: &str) {
+        let field = format!("{MODAL} [data-name=\"{option}\"] .add-item input");
+        self.browser().type_into(&field, &format!("{text}{ENTER}"));
+    }
+
     fn tick(&self, scope: &str, option: &str) {
         self.browser().click(&format!("{scope} [data-name=\"{option}\"] input[type=checkbox]"));
     }

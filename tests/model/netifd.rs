@@ -22,11 +22,13 @@ pub struct Netifd {
     pub delay: Duration,
     /// When it was asked.
     pub asked: Vec<Moment>,
+    /// From its `down` to the end of its `up`.
+    pub restart: Duration,
 }
 
 impl Default for Netifd {
     fn default() -> Self {
-        Self { interfaces: vec![], before: vec![], silent: false, delay: ms(1), asked: vec![] }
+        Self { interfaces: vec![], before: vec![], silent: false, delay: ms(1), asked: vec![], restart: ms(800) }
     }
 }
 

@@ -12,12 +12,13 @@ use failoverd::event::{Action, Event, ProbeToken, ProviderId, State};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{Applied, IfIndex, LookupQuestion, Network, Outcome, RouteChange};
 use failoverd::moment::Moment;
+use failoverd::netifd::Interface;
 use failoverd::notice::Notice;
 use failoverd::random::Random;
 use failoverd::settings::Settings;
 
 use super::config::{address, gateway};
-use super::{Kernel, Line, Netifd, ip, ms};
+use super::{Kernel, Line, Netifd, ip, ms, netifd};
 
 /// What goes wrong between the core and the kernel, in per cent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +39,8 @@ pub(super) enum Pending {
     Event(Event),
     /// What netifd has at that time.
     Interfaces,
+    /// An interface of netifd's is again as it was.
+    Up(Interface),
     /// The state of the kernel at that time, as after a netlink event.
     Read,
     Answer {
@@ -84,6 +87,8 @@ pub struct World {
     pub forgotten: Vec<(Moment, IpAddr)>,
     /// The networks that were no provider's then.
     pub inside: Vec<Network>,
+    /// What netifd was asked to do, with the time: `renew isp0`.
+    pub recovered: Vec<(Moment, String)>,
     /// The addresses of the first slot's device, as the core was told last.
     first: Vec<IpAddr>,
     /// Deletes that hit another route than was meant.
@@ -124,6 +129,7 @@ impl World {
             closed: 0,
             forgotten: vec![],
             inside: vec![],
+            recovered: vec![],
             first: vec![],
             hits: 0,
             observer: None,
@@ -234,6 +240,11 @@ impl World {
                 Some(entry) => match entry.remove() {
                     Pending::Event(event) => self.feed(event),
                     Pending::Interfaces => self.tell_interfaces(),
+                    Pending::Up(whole) => {
+                        let name = whole.name.clone();
+                        *self.interface(&name) = whole;
+                        self.tell_interfaces();
+                    }
                     Pending::Read => self.read(vec![]),
                     Pending::Answer { device, packets, event } => self.arrive(device, packets, event),
                 },

@@ -10,10 +10,11 @@ use serde_json::Value;
 use crate::root::{Root, installed, run, source};
 
 /// The scripts, by the path on the router. All that is installed is here or below.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     "/etc/failover.mail",
     "/etc/failover.user",
     "/etc/hotplug.d/failover/10-user",
+    "/etc/hotplug.d/failover/15-recover",
     "/etc/hotplug.d/failover/20-mail",
     "/etc/init.d/failover",
     "/etc/uci-defaults/99_failover",
@@ -112,7 +113,10 @@ fn the_user_may_do_on_ubus_what_the_daemon_does_and_no_more() {
         ("ubus.object.remove", AclOp::Listen, None, false),
         ("", AclOp::Listen, None, false),
         ("network.interface", AclOp::Access, Some("dump"), true),
-        ("network.interface", AclOp::Access, Some("down"), false),
+        ("network.interface", AclOp::Access, Some("renew"), true),
+        ("network.interface", AclOp::Access, Some("down"), true),
+        ("network.interface", AclOp::Access, Some("up"), true),
+        ("network.interface", AclOp::Access, Some("remove"), false),
         ("network.interface.wan", AclOp::Access, Some("dump"), false),
         ("hotplug.failover", AclOp::Access, Some("call"), true),
         ("hotplug.iface", AclOp::Access, Some("call"), false),

@@ -5,4 +5,5 @@
 mod files;
 mod init;
 mod mail;
+mod recover;
 mod root;

@@ -18,7 +18,6 @@ use Fate::{LeftOut, Read};
 const PROBES: &str = "failoverd sends up to 9 probes, 50 ms apart, as soon as one is unanswered";
 const FAST: &str =
     "failoverd checks again within milliseconds of a lost probe, and a line that comes back at a fast cadence";
-const PACKETS: &str = "the form of failoverd's probes cannot be chosen";
 const FIREWALL: &str = "it was about mwan3's own firewall rules; failoverd has option log_level";
 
 /// Per section type.
@@ -45,12 +44,12 @@ const OPTIONS: &[(&str, &str, Fate)] = &[
     ("interface", "up", Read),
     ("interface", "down", Read),
     ("interface", "count", LeftOut(&["1"], PROBES)),
-    ("interface", "size", LeftOut(&["56"], PACKETS)),
-    ("interface", "max_ttl", LeftOut(&["60"], PACKETS)),
+    ("interface", "size", Read),
+    ("interface", "max_ttl", Read),
     ("interface", "failure_interval", LeftOut(&["5", "10"], FAST)),
     ("interface", "recovery_interval", LeftOut(&["5", "10"], FAST)),
     ("interface", "keep_failure_interval", LeftOut(&["0"], FAST)),
-    ("interface", "check_quality", LeftOut(&["0"], "loss and latency are in the status, but decide nothing yet")),
+    ("interface", "check_quality", Read),
     ("interface", "failure_latency", Read),
     ("interface", "recovery_latency", Read),
     ("interface", "failure_loss", Read),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use ubus::InboundMsg;
 use ubus::wire::{Frame, ObjId};
 
-/// What a request is for. Only `Dump` and `RunHotplug` reach another program; to the others ubusd answers itself, at once and in order.
+/// What a request is for. Only `Dump`, `RunHotplug` and `Recover` reach another program; to the others ubusd answers itself, at once and in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// To register our object.
@@ -26,6 +26,8 @@ pub(super) enum Ask {
     FindHotplug,
     /// To run the hotplug scripts.
     RunHotplug,
+    /// One of netifd's methods, to set an interface up again.
+    Recover(&'static str),
 }
 
 /// What an answer held besides success.

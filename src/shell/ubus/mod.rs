@@ -9,6 +9,7 @@ mod hotplug;
 mod link;
 mod netifd;
 mod queue;
+mod recover;
 mod session;
 #[cfg(test)]
 pub(crate) mod test_broker;
@@ -139,6 +140,8 @@ pub(crate) struct Bus {
     reading: Reading,
     /// Notices for procd.
     hotplug: Hotplug,
+    /// That netifd did not do what was wanted has been told.
+    recover_told: bool,
 }
 
 impl Bus {
@@ -161,6 +164,7 @@ impl Bus {
             lost: 0,
             reading: Reading::new(timing.search.0),
             hotplug: Hotplug::default(),
+            recover_told: false,
         }
     }
 

@@ -91,6 +91,14 @@ impl Following {
         }
     }
 
+    /// netifd's object, as far as it is known.
+    pub(super) fn netifd(&self) -> Option<ObjId> {
+        match self.stage {
+            Stage::Found { netifd, .. } => Some(netifd),
+            Stage::Away { .. } | Stage::Finding => None,
+        }
+    }
+
     /// Whether this is the object that hears hints.
     pub(super) fn hears_by(&self, object: ObjId) -> bool {
         self.listener == Some(object)

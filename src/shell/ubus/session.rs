@@ -31,6 +31,7 @@ impl Bus {
                 Ask::Dump => self.dump_expired(now),
                 // The notice has a deadline of its own.
                 Ask::RunHotplug => {}
+                Ask::Recover(method) => self.recover_failed(method, "netifd does not answer"),
                 _ => return self.disconnect(NO_ANSWER.to_owned()),
             }
         }
@@ -73,6 +74,10 @@ impl Bus {
         if let Some((ask, answer)) = link.calls.take(&message) {
             return match ask {
                 Ask::Register => self.registered(now, answer),
+                Ask::Recover(method) => {
+                    self.recover_answered(method, answer.map(drop));
+                    Ok(None)
+                }
                 Ask::FindHotplug | Ask::RunHotplug => Ok(self.hotplug_answered(now, ask, answer)),
                 _ => Ok(self.netifd_answered(now, ask, answer)),
             };

@@ -39,6 +39,9 @@ struct State {
     applied: Value,
     manner: Manner,
     dumps: u64,
+    calls: Vec<String>,
+    /// What is down by `down`, as it was before.
+    downed: Vec<Value>,
 }
 
 /// One line of a recording: what netifd shows from now on, or what it says.
@@ -55,7 +58,7 @@ pub enum Step {
 }
 
 const OBJECT: &str = "network.interface";
-const METHODS: [&str; 3] = ["up", "down", "dump"];
+const METHODS: [&str; 4] = ["up", "down", "renew", "dump"];
 
 impl Netifd {
     /// Registers at the broker on the socket `broker`, without any interface.
@@ -63,15 +66,21 @@ impl Netifd {
         let state = Arc::new(Mutex::new(State::default()));
         state.lock().unwrap_or_else(PoisonError::into_inner).dump.insert("interface".to_owned(), Value::Array(vec![]));
         let shown = Arc::clone(&state);
-        let answer = move |method: &str, _: Map<String, Value>| {
-            if method != "dump" {
-                return Reply::Status(3);
-            }
+        let answer = move |method: &str, arguments: Map<String, Value>| {
             let manner = {
                 let mut state = shown.lock().unwrap_or_else(PoisonError::into_inner);
-                state.dumps += 1;
+                state.dumps += u64::from(method == "dump");
                 state.manner.clone()
             };
+            if method != "dump" {
+                let name = arguments.get("interface").and_then(Value::as_str).unwrap_or_default();
+                let status = shown.lock().unwrap_or_else(PoisonError::into_inner).act(method, name);
+                return match manner {
+                    Manner::Silent => Reply::Nothing,
+                    Manner::Refusing(status) => Reply::Status(status),
+                    _ => Reply::Status(status),
+                };
+            }
             if let Manner::Slow(duration) = manner {
                 std::thread::sleep(duration);
             }
@@ -115,6 +124,12 @@ impl Netifd {
     #[must_use]
     pub fn dumps(&self) -> u64 {
         self.state().dumps
+    }
+
+    /// What was called besides `dump`, as `renew wan`.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        self.state().calls.clone()
     }
 
     /// Tells that an interface has come up (or was updated) or gone down: the event, and the notification with what `dump` shows of it.
@@ -169,6 +184,34 @@ impl Netifd {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// `up`, `down` or `renew`, as netifd does it on an interface without work to do; which status it answers. The kernel stays as it is.
+    fn act(&mut self, method: &str, name: &str) -> i32 {
+        const NOT_FOUND: i32 = 4;
+        self.calls.push(format!("{method} {name}"));
+        let named = |entry: &&mut Value| entry.get("interface").and_then(Value::as_str) == Some(name);
+        let all = self.dump.get_mut("interface").and_then(Value::as_array_mut).into_iter().flatten();
+        let Some(entry) = all.into_iter().find(named) else { return NOT_FOUND };
+        let before = self.downed.iter().position(|it| it.get("interface").and_then(Value::as_str) == Some(name));
+        match (method, before) {
+            ("down", None) => {
+                self.downed.push(entry.clone());
+                let Value::Object(members) = entry else { return NOT_FOUND };
+                members.retain(|name, _| {
+                    ["interface", "available", "proto", "device", "dynamic"].contains(&name.as_str())
+                });
+                members.extend(
+                    [("up", false), ("pending", false), ("autostart", false)]
+                        .map(|(name, is)| (name.to_owned(), is.into())),
+                );
+            }
+            ("up", Some(before)) => *entry = self.downed.swap_remove(before),
+            _ => {}
+        }
+        0
     }
 }
 

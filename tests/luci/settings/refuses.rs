@@ -134,18 +134,25 @@ fn the_pages_limits_are_the_daemons() {
     let schema = router.page.call("failover", "schema", &json!({}));
     router.open();
     let mut tried = 0;
-    for section in ["failover", "provider"] {
-        let scope = if section == "failover" {
-            SETTINGS
-        } else {
+    for section in ["failover", "provider", "test"] {
+        let scope = if section == "failover" { SETTINGS } else { MODAL };
+        if section == "provider" {
             router.edit("fiber");
-            MODAL
-        };
+        } else if section == "test" {
+            router.dismiss();
+            router.tab("test");
+            router.add(TESTS, "one");
+            router.modal_opens();
+        }
         for option in schema["options"].as_array().unwrap() {
             let (name, kind) = (option["name"].as_str().unwrap(), option["type"].as_str().unwrap());
             let (Some(min), Some(max)) = (option["min"].as_u64(), option["max"].as_u64()) else { continue };
             if !option["sections"].as_array().unwrap().contains(&json!(section)) {
                 continue;
+            }
+            let of_type = option["types"][0].as_str().unwrap_or("ping");
+            if section == "test" {
+                router.select(MODAL, "type", of_type);
             }
             let unit = if kind == "duration" { "ms" } else { "" };
             let numbers = [min.checked_sub(1), Some(min), Some(max), Some(max + 1)];
@@ -155,6 +162,7 @@ fn the_pages_limits_are_the_daemons() {
                 // Alone: what contradicts another option is no limit.
                 let config = match section {
                     "failover" => format!("config failover 'settings'\n\toption {name} '{value}'\n"),
+                    "test" => format!("config test 'one'\n\toption type '{of_type}'\n\toption {name} '{value}'\n"),
                     _ => format!("config provider 'fiber'\n\toption interface 'wan'\n\toption {name} '{value}'\n"),
                 };
                 let problems = router.problems(&config);
@@ -183,3 +191,68 @@ const TRY: &str = "const field = document.querySelector(arguments[0]);
     field.value = '';
     field.dispatchEvent(new Event('keyup'));
     return wrong;";
+
+#[test]
+fn the_page_takes_the_targets_that_the_daemon_takes() {
+    const HTTPS: &str = "cannot be asked, as failoverd speaks no TLS: use a test of type tcp with port 443";
+    let router = Router::new("");
+    let long = format!("{}.example", "a".repeat(63));
+    router.open();
+    router.tab("test");
+    router.add(TESTS, "one");
+    router.modal_opens();
+    for (kind, option, values) in [
+        ("ping", "target", &["1.1.1.1", "one.example", "One.Example.", &long, "a_b.example", "x"][..]),
+        (
+            "ping",
+            "target",
+            &["1.1.1.1:80", "1.1.1.1 8.8.8.8", "999.1.1.1", "1.1.1", "-a.example", "a..b", "http://a", "[::1]"],
+        ),
+        ("ping", "target", &["::1", "a-.b", "1.1.1.1/8", "https://one.example", &long[1..], "é.example", ".", "a$b"]),
+        ("ping", "target", &["a234567890.a234567890123456789012345678901234567890123456789012345678901234.example"]),
+        (
+            "tcp",
+            "target",
+            &["1.1.1.1", "one.example:853", "one.example:65535", "one.example:65536", "one.example:0", "a:443"],
+        ),
+        (
+            "tcp",
+            "target",
+            &["one.example:https", "one.example:", ":443", "2606:4700::1111", "one.example/x", "https://a"],
+        ),
+        ("dns", "target", &["9.9.9.9", "9.9.9.9:5353", "dns.example", "9.9.9.9:x", "https://dns.example/query"]),
+        (
+            "http",
+            "target",
+            &["http://one.example", "http://192.0.2.1:8080/a?b=c", "http://one.example/a b", "one.example/"],
+        ),
+        (
+            "http",
+            "target",
+            &["http:///", "http://[::1]/", "http://a:0/", "https://one.example/", "ftp://one.example/", "HTTP://a"],
+        ),
+        ("exec", "target", &["anything at all", "https://one.example/"]),
+        ("exec", "script", &["/root/check.sh", "check.sh", "./check.sh"]),
+        ("dns", "query", &["one.example", "one example", "-one", "one.example."]),
+    ] {
+        router.select(MODAL, "type", kind);
+        for value in values {
+            let field = format!("{MODAL} [data-name={option}] input[type=text]");
+            let shown = router.browser().run(TRY, json!([field, value]));
+            let word = if option == "target" { "list" } else { "option" };
+            let config = format!("config test 'one'\n\toption type '{kind}'\n\t{word} {option} '{value}'\n");
+            let about = format!("test 'one': {option} '");
+            let problems = router.problems(&config);
+            let refused = problems.iter().find(|line| line.starts_with(&about));
+            assert_eq!(
+                shown.is_null(),
+                refused.is_none(),
+                "{kind} {option} '{value}': the page says {shown}, the daemon {problems:?}"
+            );
+            if value.starts_with("https") && kind != "exec" {
+                assert_eq!(shown, HTTPS, "{kind}");
+                assert_eq!(*refused.unwrap(), format!("{about}{value}' {HTTPS}"));
+            }
+        }
+    }
+}

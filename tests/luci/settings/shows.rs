@@ -139,3 +139,57 @@ fn how_it_looks() {
     router.browser().assert_no_errors();
     drop(router.daemon);
 }
+
+#[test]
+fn a_type_shows_what_belongs_to_it() {
+    let router = Router::new(
+        "config test 'names'\n\toption type 'dns'\n\tlist target '192.0.2.1'\n\toption expect '192.0.2.9'\n",
+    );
+    router.open();
+    router.tab("test");
+    let shown = || {
+        router.browser().value(&format!(
+            "[...document.querySelectorAll('{MODAL} .cbi-value')].filter(it => it.offsetParent).map(it => it.dataset.name)"
+        ))
+    };
+    let example = || {
+        router
+            .browser()
+            .value(&format!("document.querySelector('{MODAL} [data-name=target] .add-item input').placeholder"))
+    };
+    router.edit("names");
+    assert_eq!(shown(), json!(["type", "target", "query", "record", "expect"]), "of a file as it is");
+    router.dismiss();
+    router.add(TESTS, "other");
+    router.modal_opens();
+    assert_eq!(
+        (shown(), example()),
+        (json!(["type", "target", "size", "ttl"]), json!("1.1.1.1")),
+        "none chosen is ping"
+    );
+    for (kind, fields, target) in [
+        ("http", json!(["type", "target", "status", "expect"]), "http://connectivitycheck.gstatic.com/generate_204"),
+        ("tcp", json!(["type", "target"]), "1.1.1.1:443"),
+        ("exec", json!(["type", "target", "script"]), ""),
+        ("arp", json!(["type"]), ""),
+        ("dns", json!(["type", "target", "query", "record", "expect"]), "9.9.9.9"),
+        ("ping", json!(["type", "target", "size", "ttl"]), "1.1.1.1"),
+        ("", json!(["type", "target", "size", "ttl"]), "1.1.1.1"),
+    ] {
+        router.select(MODAL, "type", kind);
+        wait_for(SOON, &format!("the fields of {kind}"), || shown() == fields)
+            .unwrap_or_else(|error| panic!("{error}: {}", shown()));
+        assert_eq!(example(), target, "{kind}: what could be asked");
+        let config = format!("config test 'x'\n\toption type '{kind}'\n\tlist target '{target}'\n");
+        if !kind.is_empty() && !target.is_empty() {
+            assert_eq!(router.problems(&config), [""; 0], "{kind}: the example is one");
+        }
+        if kind == "http" {
+            router.browser().screenshot("settings-http");
+            router.page.assert_accessible();
+        }
+    }
+    router.dismiss();
+    assert_eq!(router.changes(), json!({}), "looking changes nothing");
+    router.browser().assert_no_errors();
+}

@@ -6,7 +6,7 @@ use super::*;
 fn what_is_written_is_what_a_person_would_write() {
     let router = Router::new(TWO);
     type Act = fn(&Router);
-    let cases: [(&str, Act, &str); 7] = [
+    let cases: [(&str, Act, &str); 10] = [
         ("full", edit_one_field, "nothing of a file of every option is lost"),
         (
             "no_settings",
@@ -25,6 +25,9 @@ fn what_is_written_is_what_a_person_would_write() {
         ),
         ("remove", |it| it.browser().click("tr[data-sid=fiber] .cbi-button-remove"), "a section less"),
         ("tests", add_a_test, "lists"),
+        ("types", add_one_of_each_type, "a test of each type, with what belongs to it"),
+        ("switch", switch_types, "what the new type does not have goes, what it has stays"),
+        ("quality", limit_and_recover, "limits of quality and what is done about a dead line, for all and for one"),
     ];
     for (name, act, why) in cases {
         router.page.world.configure(&golden(&format!("{name}.before")));
@@ -112,7 +115,7 @@ fn add_a_test(router: &Router) {
     router.add(TESTS, "near");
     router.modal_opens();
     for target in ["192.0.2.1", "192.0.2.3", "192.0.2.2"] {
-        router.browser().type_into(&format!("{MODAL} [data-name=target] .add-item input"), &format!("{target}{ENTER}"));
+        router.enter("target", target);
     }
     let third = format!("{MODAL} [data-name=target] .item:nth-child(2)");
     router.browser().run("document.querySelector(arguments[0]).focus()", json!([third]));
@@ -122,6 +125,84 @@ fn add_a_test(router: &Router) {
     router.edit("fiber");
     router.choose("test", "near");
     router.save_modal();
+}
+
+fn add_one_of_each_type(router: &Router) {
+    type Fill = fn(&Router);
+    let all: [(&str, Fill); 6] = [
+        ("ping", |it| {
+            it.enter("target", "one.example");
+            it.fill(MODAL, "size", "1000");
+            it.fill(MODAL, "ttl", "9");
+        }),
+        ("tcp", |it| {
+            it.enter("target", "192.0.2.1");
+            it.enter("target", "one.example:853");
+        }),
+        ("dns", |it| {
+            it.enter("target", "192.0.2.1");
+            it.fill(MODAL, "query", "one.example");
+            it.select(MODAL, "record", "AAAA");
+            it.fill(MODAL, "expect", "2001:db8::1");
+        }),
+        ("http", |it| {
+            it.enter("target", "http://192.0.2.1:8080/a?b=c");
+            it.enter("status", "302");
+            it.enter("status", "204");
+            it.fill(MODAL, "expect", "all is 'well'");
+        }),
+        ("arp", |_| {}),
+        ("exec", |it| {
+            it.enter("target", "anything at all");
+            it.fill(MODAL, "script", "/root/check.sh");
+        }),
+    ];
+    router.tab("test");
+    for (kind, fill) in all {
+        router.add(TESTS, &format!("by_{kind}"));
+        router.modal_opens();
+        router.select(MODAL, "type", kind);
+        fill(router);
+        router.save_modal();
+    }
+    router.browser().screenshot("settings-tests");
+}
+
+fn switch_types(router: &Router) {
+    router.tab("test");
+    router.edit("names");
+    router.select(MODAL, "type", "ping");
+    router.save_modal();
+    router.edit("page");
+    router.select(MODAL, "type", "arp");
+    router.save_modal();
+    // There and back again is nothing.
+    router.edit("script");
+    router.select(MODAL, "type", "http");
+    router.select(MODAL, "type", "exec");
+    router.save_modal();
+}
+
+fn limit_and_recover(router: &Router) {
+    router.edit("lte");
+    router.tick(MODAL, "cold_standby");
+    router.modal_tab("checks");
+    router.enter("resolver", "192.0.2.53");
+    router.modal_tab("quality");
+    router.browser().screenshot("settings-quality");
+    router.fill(MODAL, "max_latency", "400ms");
+    router.fill(MODAL, "recover_latency", "0.3");
+    router.modal_tab("recovery");
+    router.select(MODAL, "recover", "exec");
+    router.fill(MODAL, "recover_after", "10m");
+    router.fill(MODAL, "recover_script", "/root/reset-modem.sh");
+    router.page.assert_accessible();
+    router.save_modal();
+    router.tab("failover");
+    router.tab("quality");
+    router.fill(SETTINGS, "max_loss", "20");
+    router.tab("recovery");
+    router.select(SETTINGS, "recover", "renew");
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::time::Duration;
 use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId, Resolved};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{IfIndex, LookupQuestion, Outcome, RouteChange};
+use failoverd::netifd::Interface;
 use failoverd::question::Question;
 use failoverd::reason::Refusal;
+use failoverd::settings::Recover;
 
-use super::{KERNEL_TIME, Line, Pending, World, ip};
+use super::{KERNEL_TIME, Line, Pending, World, ip, ms, netifd};
 
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -22,7 +24,7 @@ impl World {
                 self.asked.push((self.now, provider, name.clone()));
                 self.resolve(provider, device, name, &servers, timeout);
             }
-            Action::Recover { .. } => unimplemented!("not built yet"),
+            Action::Recover { interface, how } => self.recover(&interface, &how),
             Action::WatchReceived { provider, device, .. } => {
                 self.watched.insert(provider, (self.now, device, 0));
             }
@@ -96,6 +98,17 @@ impl World {
         if self.random.next() % 100 >= self.faults.lose {
             let event = self.kernel_event(applied);
             self.later(KERNEL_TIME, Pending::Event(event));
+        }
+    }
+
+    /// netifd acknowledges everything. Between `down` and `up` it tells that the interface was taken down.
+    fn recover(&mut self, interface: &str, how: &Recover) {
+        self.recovered.push((self.now, format!("{} {interface}", how.word())));
+        let whole = self.netifd.interfaces.iter().find(|it| it.name == interface).cloned();
+        if let Some(whole) = whole.filter(|_| *how == Recover::Restart) {
+            *self.interface(interface) = Interface { autostart: false, ..netifd::down(&whole) };
+            self.later(ms(1), Pending::Interfaces);
+            self.later(self.netifd.restart, Pending::Up(whole));
         }
     }
 

@@ -6,6 +6,7 @@ mod broker;
 mod following;
 mod names;
 mod recordings;
+mod recover;
 mod restart;
 
 use std::cell::RefCell;

@@ -22,6 +22,7 @@ mod methods;
 mod netifd;
 mod notices;
 mod recordings;
+mod recover;
 
 /// A client of the lowest kind: frames on a blocking socket.
 struct Peer {
@@ -201,6 +202,6 @@ fn switch() -> Notice {
         to: Some("lte".into()),
         reason: Some("no carrier".into()),
         reason_code: Some("no_carrier"),
-        level: LogLevel::Warning,
+        ..Notice::about(None, None, LogLevel::Warning, None)
     }
 }

@@ -13,6 +13,7 @@ const STATES = {
 	no_carrier: _('No carrier'),
 	unresolved: _('Not connected'),
 	checking: _('Checking'),
+	cold_standby: _('Cold standby'),
 	disabled: _('Disabled')
 };
 
@@ -43,6 +44,11 @@ return baseclass.extend({
 	},
 
 	states: STATES,
+
+	/* One that waits unchecked on purpose is not being checked. */
+	stateOf({ state, reason_code }) {
+		return reason_code == 'cold_standby' ? reason_code : state;
+	},
 
 	/* A badge that `setBadge` keeps up to date. Its sign comes from the style sheet, so that colour is not the only one. */
 	badge(state) {
@@ -124,7 +130,7 @@ return baseclass.extend({
 
 	/* It works, but only because one that is wanted more does not: nobody should have to read a sentence to notice. */
 	stoodIn({ providers, pin }, active) {
-		return !pin && providers.some(p => p.priority < active.priority && !p.reliable && ![ 'checking', 'disabled' ].includes(p.state));
+		return !pin && providers.some(p => p.priority < active.priority && (!p.reliable || p.state == 'degraded') && ![ 'checking', 'disabled' ].includes(p.state));
 	},
 
 	/* What the daemon says of the configuration, without the place in a file that nobody here sees. */

@@ -7,7 +7,7 @@
 'require ui';
 
 // LuCI's form module with the sections and options that the settings page has. What is written when, what stops a save, and the nodes that
-// a theme and a test look for are as in the original; tables for grids alone, no dependencies, no clones.
+// a theme and a test look for are as in the original; tables for grids alone, dependencies on options of the same section, no clones.
 
 const callAccess = rpc.declare({ object: 'session', method: 'access', params: [ 'scope', 'object', 'function' ], expect: { access: false } });
 const same = (a, b) => JSON.stringify(a ?? null) == JSON.stringify(b ?? null);
@@ -50,8 +50,13 @@ const FormMap = Element.extend({
 
 	parse() { return Promise.all(this.children.map(section => section.parse())); },
 
+	// Shows and hides what depends on other options, and judges what is shown.
+	checkDepends() {
+		this.children.forEach(section => section.checkDepends());
+	},
+
 	save(callback, silent) {
-		this.children.forEach(section => section.validate());
+		this.checkDepends();
 		return this.parse()
 			.then(callback)
 			.then(() => this.data.save())
@@ -76,7 +81,7 @@ const FormMap = Element.extend({
 		dom.bindClassInstance(this.root, this);
 		return Promise.all(this.children.map(section => section.render())).then(nodes => {
 			dom.content(this.root, this.tabbed ? E('div', { 'class': 'cbi-map-tabbed' }, nodes) : nodes);
-			this.children.forEach(section => section.validate());
+			this.checkDepends();
 			for (const group of this.root.querySelectorAll('.cbi-map-tabbed, .cbi-section-node-tabbed'))
 				ui.tabs.initTabGroup(Array.from(group.children));
 			return this.root;
@@ -103,7 +108,15 @@ const Section = Element.extend({
 	},
 
 	parse() { return Promise.all(this.cfgsections().flatMap(sid => this.children.map(option => option.parse(sid)))); },
-	validate() { this.cfgsections().forEach(sid => this.children.forEach(option => option.getUIElement(sid)?.triggerValidation())); },
+
+	checkDepends() {
+		for (const sid of this.cfgsections())
+			for (const option of this.children) {
+				option.setActive(sid, option.checkDepends(sid));
+				if (option.isActive(sid))
+					option.getUIElement(sid)?.triggerValidation();
+			}
+	},
 
 	// The options, in their tabs if there are any.
 	renderUCISection(sid) {
@@ -158,7 +171,7 @@ const GridSection = Section.extend({
 
 	// Nothing can be entered in the rows.
 	parse() { return Promise.resolve(); },
-	validate() {},
+	checkDepends() {},
 
 	render() {
 		const header = E('tr', { 'class': 'tr cbi-section-table-titles named', 'click': this.sortable ? ui.createHandlerFn(this, 'handleSort') : null }, [
@@ -302,7 +315,18 @@ const GridSection = Section.extend({
 const AbstractValue = Element.extend({
 	__init__(map, section, option, ...args) {
 		Element.prototype.__init__.apply(this, args);
-		Object.assign(this, { map, section, option, config: map.config, rmempty: true, optional: false, default: null });
+		Object.assign(this, { map, section, option, config: map.config, rmempty: true, optional: false, default: null, deps: [] });
+	},
+
+	// Shown while one of the things that it depends on holds.
+	depends(field, value) { this.deps.push(typeof(field) == 'string' ? { [field]: value } : field); },
+
+	checkDepends(sid) {
+		const holds = (name, value) => {
+			const other = this.section.children.find(option => option.option == name);
+			return other?.isActive(sid) && other.formvalue(sid) == value;
+		};
+		return !this.deps.length || this.deps.some(all => Object.keys(all).every(name => holds(name, all[name])));
 	},
 
 	cbid(sid) { return `cbid.${this.config}.${sid}.${this.option}`; },
@@ -322,7 +346,9 @@ const AbstractValue = Element.extend({
 	formvalue(sid) { return this.getUIElement(sid)?.getValue() ?? null; },
 	textvalue(sid) { return L.toArray(this.cfgvalue(sid) ?? this.default).length ? '%h'.format([ this.cfgvalue(sid) ?? this.default ].flat().join(' ')) : null; },
 	validate() { return true; },
-	isActive(sid) { return this.map.findElement('data-field', this.cbid(sid)) != null; },
+	field(sid) { return this.map.findElement('data-field', this.cbid(sid)); },
+	isActive(sid) { return this.field(sid)?.classList.contains('hidden') === false; },
+	setActive(sid, active) { this.field(sid)?.classList.toggle('hidden', !active); },
 	isValid(sid) { return this.getUIElement(sid)?.isValid() ?? true; },
 
 	refuse(sid) {
@@ -369,6 +395,10 @@ const AbstractValue = Element.extend({
 				E('label', { 'class': 'cbi-value-title', 'for': `widget.${this.cbid(sid)}` }, this.title),
 				E('div', { 'class': 'cbi-value-field' }, [ widget, this.description ? E('div', { 'class': 'cbi-value-description' }, this.description) : null ])
 			]);
+			node.addEventListener('widget-change', ev => {
+				this.map.checkDepends();
+				this.onchange?.(ev, sid, this.formvalue(sid));
+			});
 			dom.bindClassInstance(node, this);
 			return node;
 		});

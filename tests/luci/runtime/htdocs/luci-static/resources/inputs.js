@@ -39,6 +39,12 @@ const Input = baseclass.extend({
 		return node;
 	},
 
+	// Those that depend on it look again.
+	changes(field, ...events) {
+		for (const event of events)
+			field.addEventListener(event, () => this.node.dispatchEvent(new CustomEvent('widget-change', { bubbles: true })));
+	},
+
 	isValid() { return this.validState !== false; },
 	getValidationError() { return this.validationError ?? ''; },
 	triggerValidation() { this.vfunc?.(); }
@@ -77,6 +83,7 @@ const Select = Input.extend({
 			this.options.optional ? option('', this.choices[''] ?? this.options.placeholder ?? _('-- Please choose --')) : null,
 			...this.options.sort.filter(key => key != '').map(key => option(key, this.choices[key] ?? key))
 		]);
+		this.changes(select, 'change');
 		return this.bind(E('div', { 'id': this.options.id }, [ select ]), select, 'change', 'blur');
 	},
 

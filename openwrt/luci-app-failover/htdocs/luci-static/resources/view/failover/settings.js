@@ -18,9 +18,15 @@ const Interfaces = widgets.NetworkSelect.prototype;
 
 /* What nearly everybody looks at. The rest follows in the order of the daemon's table, on other tabs. */
 const MAIN = {
-	provider: [ 'enabled', 'description', 'interface', 'device', 'priority', 'metered', 'weight', 'test' ],
+	provider: [ 'enabled', 'description', 'interface', 'device', 'priority', 'metered', 'cold_standby', 'weight', 'test' ],
 	test: [ 'type', 'target' ],
 	failover: [ 'enabled', 'failback', 'failback_delay', 'last_resort', 'pin' ]
+};
+
+/* What belongs together, on tabs of its own. */
+const TABS = {
+	quality: [ 'quality_window', 'max_loss', 'recover_loss', 'max_latency', 'recover_latency', 'max_jitter' ],
+	recovery: [ 'recover', 'recover_after', 'recover_script' ]
 };
 
 /* What the rows of a grid show. */
@@ -32,11 +38,13 @@ const TITLES = {
 	attempts: _('Further attempts'),
 	base_priority: _('First rule priority'),
 	base_table: _('First routing table'),
+	cold_standby: _('Cold standby'),
 	description: _('Description'),
 	device: _('Device'),
 	dns_routes: _('Routes to DNS servers'),
 	down: _('Failures until unreliable'),
 	enabled: _('Enabled'),
+	expect: _('Expected answer'),
 	failback: _('Failback'),
 	failback_delay: _('Failback delay'),
 	flush_conntrack: _('Forget connections'),
@@ -48,18 +56,34 @@ const TITLES = {
 	log_level: _('Log level'),
 	mark_mask: _('Mark mask'),
 	max_failed: _('Failures allowed'),
+	max_jitter: _('Most jitter'),
+	max_latency: _('Most latency'),
+	max_loss: _('Most loss'),
 	metered: _('Metered'),
 	min_timeout: _('Shortest timeout'),
 	pin: _('Pinned provider'),
 	priority: _('Priority'),
+	quality_window: _('Probes measured'),
+	query: _('Name asked for'),
+	record: _('Record type'),
+	recover: _('Recovery'),
+	recover_after: _('Recovery after'),
+	recover_latency: _('Latency to recover'),
+	recover_loss: _('Loss to recover'),
+	recover_script: _('Recovery script'),
 	required: _('Tests required'),
+	resolver: _('DNS servers for names'),
+	script: _('Script'),
+	size: _('Size'),
 	source_rules: _('Source rules'),
 	standby_interval: _('Standby check interval'),
 	start_metric: _('First metric'),
+	status: _('Expected status'),
 	takeover: _('Take over other routes'),
 	target: _('Targets'),
 	test: _('Tests'),
 	timeout: _('Timeout'),
+	ttl: _('TTL'),
 	type: _('Type'),
 	up: _('Successes until reliable'),
 	weight: _('Weight')
@@ -69,6 +93,10 @@ const WORDS = { 1: '1', yes: '1', on: '1', true: '1', enabled: '1', no: '0', off
 const MILLISECONDS = { ms: 1, s: 1000, m: 60000, h: 3600000 };
 const OCTET = '(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])';
 const IPV4 = new RegExp(`^${OCTET}(\\.${OCTET}){3}$`);
+const LABEL = '(?!-)[\\w-]{0,62}\\w';
+const NAME = new RegExp(`^(?=.{1,253}\\.?$)(${LABEL}\\.)*${LABEL}\\.?$`);
+/* Host and port of a target, by the type of the test; a script understands what it likes. */
+const TARGETS = { ping: /^([^:/]+)$/, tcp: /^([^:/]+)(?::(\d+))?$/, dns: /^([^:/]+)(?::(\d+))?$/, http: /^http:\/\/([^:/]+)(?::(\d+))?(?:\/[!-~]*)?$/ };
 
 let schema;        /* the daemon's table; null: it does not answer */
 let zones;         /* firewall zones by interface */
@@ -88,8 +116,14 @@ function names(type) {
 	return (type == 'test' && !found.length && schema) ? [ schema.builtin_test.name ] : found;
 }
 
-/* Whether an option takes a value, as far as its type and limits tell; the rest is asked of the daemon. */
-function judge(spec, value) {
+function isTarget(type, text) {
+	const [ , host, port = 1 ] = TARGETS[type]?.exec(text) ?? [];
+
+	return !TARGETS[type] || (host != null && port > 0 && port < 65536 && (/^[\d.]+$/.test(host) ? IPV4 : NAME).test(host));
+}
+
+/* Whether an option takes a value, as far as its type and limits tell, a target in a test of this type; the rest is asked of the daemon. */
+function judge(spec, value, type) {
 	const within = number => number >= spec.min && number <= spec.max;
 	const counted = /^\d+$/.test(value) && within(+value);
 	const [ , number, unit ] = value.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ?? [];
@@ -98,11 +132,23 @@ function judge(spec, value) {
 		number: counted,
 		count_or_all: counted || value == 'all',
 		address: IPV4.test(value),
-		target: IPV4.test(value),
+		target: isTarget(type, value),
+		name: NAME.test(value),
+		script: value[0] == '/',
 		gateway: IPV4.test(value) || value == 'none'
 	}[spec.type] ?? spec.choices?.includes(value);
 
-	return value == '' || fine !== false || _('must be %s').format(_(spec.must));
+	if (value == '' || fine !== false)
+		return true;
+	if (spec.forms && /^https:/.test(value))
+		return _('cannot be asked, as failoverd speaks no TLS: use a test of type tcp with port 443');
+
+	return _('must be %s').format(_((formOf(spec, type) ?? spec).must));
+}
+
+/* What a target is like in a test of this type. */
+function formOf(spec, type) {
+	return spec.forms?.find(it => it.type == type);
 }
 
 /* What an option is while it is left empty: in a provider as in 'settings', else its default. A metered one's interval is in its description. */
@@ -114,7 +160,7 @@ function fallback(spec, type, sid) {
 	if (spec.name == 'priority')
 		return String(1 + names(type).indexOf(sid));
 
-	return (spec.type == 'duration' && /\d$/.test(value)) ? `${value}s` : value;
+	return (spec.type == 'duration' && /\d$/.test(value)) ? `${value}s` : [ value ].flat().join(', ');
 }
 
 /* The file as libuci would write it: as uci holds it, and over that what a form's section shows. */
@@ -168,7 +214,7 @@ const CARE = {
 	},
 
 	renderWidget(sid, ...args) {
-		const empty = fallback(this.spec, this.section.sectiontype, sid);
+		const empty = formOf(this.spec, this.kind(sid))?.example ?? fallback(this.spec, this.section.sectiontype, sid);
 
 		this.placeholder = !this.optional ? empty || null : empty ? _('%s (default)').format(empty) : _('none');
 
@@ -186,8 +232,26 @@ const CARE = {
 		return node;
 	},
 
+	beside(name) {
+		return this.section.children.find(option => option.option == name);
+	},
+
+	/* The type of a test, as it is chosen now. */
+	kind(sid) {
+		const type = this.beside('type');
+
+		return (type?.formvalue(sid) ?? uci.get(CONFIG, sid, 'type')) || type?.spec.default;
+	},
+
+	/* Somebody has chosen a type of test that does not have this option. */
+	dropped(sid) {
+		return this.spec.types && uci.get(CONFIG, sid, this.option) != null && !this.isActive(sid) && this.beside('type').touched(sid);
+	},
+
 	touched(sid) {
-		return this.getUIElement(sid) && JSON.stringify(this.getUIElement(sid).getValue()) != this.shown[sid];
+		const element = this.getUIElement(sid);
+
+		return element && (JSON.stringify(element.getValue()) != this.shown[sid] || this.dropped(sid));
 	},
 
 	/* What will be in the file; null: nothing. */
@@ -195,13 +259,13 @@ const CARE = {
 		if (!this.touched(sid))
 			return uci.get(CONFIG, sid, this.option);
 
-		const value = this.formvalue(sid);
+		const value = this.isActive(sid) ? this.formvalue(sid) : '';
 
 		return (value == '' || value == this.default) ? null : value;
 	},
 
 	parse(sid) {
-		return (this.touched(sid) || !this.isValid(sid)) ? this.constructor.prototype.parse.call(this, sid) : Promise.resolve();
+		return (this.touched(sid) || (this.isActive(sid) && !this.isValid(sid))) ? this.constructor.prototype.parse.call(this, sid) : Promise.resolve();
 	},
 
 	write(sid, value) {
@@ -214,7 +278,7 @@ const CARE = {
 	},
 
 	validate(sid, value) {
-		return judge(this.spec, value);
+		return judge(this.spec, value, this.kind(sid));
 	},
 
 	/* In a row: the value, else the default; of a priority the place in the list. */
@@ -234,7 +298,7 @@ const LIST = {
 		const typed = element?.node.querySelector('.add-item > input');
 		const items = value == '' ? [ ...L.toArray(element?.getValue()), typed?.value ?? '' ] : [ value ];
 
-		return items.map(item => judge(this.spec, item)).find(answer => answer !== true) ?? true;
+		return items.map(item => judge(this.spec, item, this.kind(sid))).find(answer => answer !== true) ?? true;
 	}
 };
 
@@ -242,7 +306,16 @@ const CHOICE = { widget: form.ListValue, optional: true };
 
 const WIDGETS = {
 	choice: CHOICE,
-	test_type: CHOICE,
+	test_type: {
+		...CHOICE,
+
+		/* An example of a target for whoever has none. */
+		onchange(ev, sid) {
+			const target = this.beside('target');
+
+			target.getUIElement(sid).node.querySelector('.add-item > input').placeholder = formOf(target.spec, this.kind(sid))?.example ?? '';
+		}
+	},
 	provider: CHOICE,
 	flag: { widget: form.Flag, textvalue: form.Flag.prototype.textvalue },
 	device: { widget: widgets.DeviceSelect, noaliases: true, load: widgets.DeviceSelect.prototype.load },
@@ -283,14 +356,16 @@ const WIDGETS = {
 function addOptions(section, type) {
 	const main = MAIN[type];
 	const all = table().filter(spec => spec.sections.includes(type));
-	const tabs = { general: _('General'), checks: _('Checks'), advanced: _('Advanced') };
-	const tabOf = spec => main.includes(spec.name) ? 'general' : spec.sections.length > 1 ? 'checks' : 'advanced';
+	const kinds = all.find(spec => spec.type == 'test_type');
+	const tabs = { general: _('General'), checks: _('Checks'), quality: _('Quality'), recovery: _('Recovery'), advanced: _('Advanced') };
+	const tabOf = spec => type == 'test' || main.includes(spec.name) ? 'general'
+		: spec.sections.length > 1 ? Object.keys(TABS).find(tab => TABS[tab].includes(spec.name)) ?? 'checks' : 'advanced';
 	/* A provider's own options before those that it shares with the settings: so they are written, too. */
 	const place = spec => main.includes(spec.name) ? main.indexOf(spec.name) : main.length + (type == 'provider' && spec.sections.length > 1);
 
 	if (all.some(spec => tabOf(spec) != 'general'))
 		for (const tab in tabs)
-			section.tab(tab, tabs[tab], tab == 'checks' && type == 'provider' ? _('Left empty, these are as in the settings for all providers.') : null);
+			section.tab(tab, tabs[tab], [ 'checks', 'quality', 'recovery' ].includes(tab) && type == 'provider' ? _('Left empty, these are as in the settings for all providers.') : null);
 
 	for (const spec of all.slice().sort((a, b) => place(a) - place(b))) {
 		const own = spec.list ? LIST : WIDGETS[spec.type] ?? { widget: form.Value };
@@ -301,6 +376,11 @@ function addOptions(section, type) {
 
 		if (spec.type == 'flag')
 			option.default = spec.default;
+
+		/* An empty type is the default. */
+		for (const kind of (kinds && spec.types) ?? [])
+			for (const word of kind == kinds.default ? [ kind, '' ] : [ kind ])
+				option.depends('type', word);
 	}
 }
 

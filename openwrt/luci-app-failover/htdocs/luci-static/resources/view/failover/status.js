@@ -19,6 +19,9 @@ const el = (what, ...children) => E(what.split('.')[0], { 'class': what.split('.
 const known = value => value == null ? null : String(value);
 const link = (label, page) => E('a', { 'href': L.url('admin/network', page) }, [ label ]);
 
+/* The least, the median and the most of a figure. */
+const spread = (quality, figure) => quality && [ 'min', 'median', 'max' ].map(which => failover.latency(quality[`${figure}_${which}_ms`])).join(' / ');
+
 /* What unfolding a provider tells beyond its row. */
 const FACTS = [
 	[ _('Address'), p => p.address ],
@@ -29,11 +32,17 @@ const FACTS = [
 	[ _('Routing table'), p => known(p.table) ],
 	[ _('Reliable'), p => p.reliable ? _('yes') : _('no') ],
 	[ _('Jitter'), p => p.jitter_ms == null ? null : failover.latency(p.jitter_ms) ],
+	[ _('Latency: least / median / most'), p => spread(p.quality, 'latency') ],
+	[ _('Jitter: least / median / most'), p => spread(p.quality, 'jitter') ],
+	[ _('Measured by'), p => p.quality && N_(p.quality.probes, '%d probe', '%d probes').format(p.quality.probes) ],
+	[ _('Own probes in 24 hours'), p => p.probe_bytes ? '%.1mB'.format(p.probe_bytes) : null ],
 	[ _('Failed of the last checks'), p => _('%d of %d').format(p.history_failed, p.history_length) ],
 	[ _('Successful checks in a row'), p => known(p.success_streak || null) ],
 	[ _('Failed checks in a row'), p => known(p.failure_streak || null) ],
 	[ _('Became unreliable within the last hour'), p => N_(p.flaps, '%d time', '%d times').format(p.flaps) ],
-	[ _('May take over again in'), p => p.failback_in == null ? null : failover.duration(p.failback_in) ]
+	[ _('May take over again in'), p => p.failback_in == null ? null : failover.duration(p.failback_in) ],
+	/* Of one in trouble the sentences say it, as they do what is done about that. */
+	[ _('Known besides'), p => p.reliable && p.evidence?.join('; ') ]
 ];
 
 /* A table, and a function that writes rows of texts into the cells that are there. */
@@ -222,7 +231,9 @@ return view.extend({
 	unpin() {
 		const { active, providers } = this.status;
 		const current = providers.find(provider => provider.name == active);
-		const better = providers.some(p => p.reliable && p.name != active && (!current?.reliable || p.priority < current.priority));
+		/* Good ones go before degraded ones, whatever their priority. */
+		const place = p => p?.reliable ? p.priority + (p.state == 'degraded' && 65536) : Infinity;
+		const better = providers.some(p => p.name != active && place(p) < place(current));
 
 		if (!better)
 			return failover.unpin();
@@ -322,7 +333,7 @@ return view.extend({
 			} }, [ name ]),
 			description: el('div.failover-minor'),
 			badge: failover.badge(''),
-			roles: [ _('Active'), _('Standby'), _('Pinned'), _('Metered') ].map(role => el('span.failover-role', role)),
+			roles: [ _('Active'), _('Standby'), _('Pinned'), _('Metered'), _('Captive portal') ].map(role => el('span.failover-role', role)),
 			interface: link('', 'network'),
 			device: el('span.failover-device'),
 			gateway: el('div.failover-minor'),
@@ -335,15 +346,17 @@ return view.extend({
 			since: el('span.failover-number'),
 			use: button(_('Use this one'), _('Use this one: %s'), () => this.pin(name)),
 			check: button(_('Check now'), _('Check now: %s'), () => failover.check(name)),
+			portal: el('p.failover-portal', _('Somebody else answers on this line in place of the internet, most often with a page to log in at. Open any http:// page through this line and log in.')),
 			sentences: el('ul.failover-why'),
 			facts: FACTS.map(([ label, tell ]) => {
 				const value = el('dd');
 				return { tell, value, node: el('div', el('dt', label), value) };
 			}),
-			tests: table([ _('Test'), _('Type'), _('Target'), _('Sent'), _('Lost'), _('Latency'), _('Last answer') ])
+			tests: table([ _('Test'), _('Type'), _('Target'), _('Sent'), _('Lost'), _('Latency'), _('Last answer'), _('Remark') ], '.failover-tests')
 		};
 
 		row.roles[0].classList.add('active');
+		row.roles[4].classList.add('portal');
 		row.node = el('tr.tr.failover-provider',
 			E('th', { 'class': 'td', 'scope': 'row' }, [ row.toggle, row.description ]),
 			cell(_('State'), row.badge, el('div', ...row.roles)),
@@ -357,19 +370,21 @@ return view.extend({
 			el('dl.failover-facts', ...row.facts.map(fact => fact.node)),
 			row.tests.node,
 			el('p.failover-buttons', row.check, link(_('Settings of the providers'), 'failover')));
-		row.more = E('tr', { id, 'class': 'tr failover-more' }, [ E('td', { 'class': 'td', 'colspan': 8 }, [ row.sentences, row.rest ]) ]);
+		row.more = E('tr', { id, 'class': 'tr failover-more' }, [ E('td', { 'class': 'td', 'colspan': 8 }, [ row.portal, row.sentences, row.rest ]) ]);
 
 		return row;
 	},
 
 	updateRow(row, provider, why) {
 		const { status } = this;
-		const troubled = ![ 'online', 'disabled' ].includes(provider.state);
-		const roles = [ provider.active, why?.role == 'standby', status.pin == provider.name, provider.metered ];
+		const state = failover.stateOf(provider);
+		const troubled = ![ 'online', 'disabled', 'cold_standby' ].includes(state);
+		const portal = provider.reason_code == 'captive_portal';
+		const roles = [ provider.active, why?.role == 'standby', status.pin == provider.name, provider.metered, portal ];
 
 		setAttribute(row.node, 'data-active', String(provider.active));
 		setText(row.description, provider.description ?? '');
-		failover.setBadge(row.badge, provider.state);
+		failover.setBadge(row.badge, state);
 		row.roles.forEach((role, i) => show(role, !!roles[i]));
 		setText(row.interface, provider.interface ?? '');
 		show(row.interface, !!provider.interface);
@@ -386,6 +401,7 @@ return view.extend({
 
 		/* Trouble speaks for itself, unfolded or not. */
 		show(row.more, row.open || troubled);
+		show(row.portal, portal);
 		show(row.rest, row.open);
 		if (row.open || troubled)
 			list(row.sentences, 'li', (why?.sentences ?? []).map(sentence => failover.say(sentence)));
@@ -398,8 +414,10 @@ return view.extend({
 			setText(value, fact ?? '');
 		}
 		row.tests.fill((provider.tests ?? []).flatMap(test => test.targets.map(target => [
-			test.name, test.type, target.target, String(target.sent), String(target.lost), failover.latency(target.latency_ms),
-			target.answered == null ? _('never') : _('%s ago').format(failover.duration(target.answered))
+			test.name, test.type, [ target.target, target.addresses?.join(', ') ].filter(said => said).join(' = '),
+			String(target.sent), String(target.lost), failover.latency(target.latency_ms),
+			target.answered == null ? _('never') : _('%s ago').format(failover.duration(target.answered)),
+			[ target.suspect && _('suspect: answers nowhere, asked last'), target.reason ].filter(said => said).join('; ')
 		])));
 	},
 

@@ -30,7 +30,7 @@ return baseclass.extend({
 		return E('div', { 'class': 'failover-hero', 'data-mood': failover.mood(status, why) }, [
 			E('div', {}, [
 				E('p', { 'class': 'failover-sentence' }, [ status.providers.length ? failover.say(why.sentence) : link(_('Set up providers'), 'network') ]),
-				E('ul', { 'class': 'failover-badges' }, status.providers.map(provider => E('li', {}, [ link(provider.name), ' ', failover.badge(provider.state) ])))
+				E('ul', { 'class': 'failover-badges' }, status.providers.map(provider => E('li', {}, [ link(provider.name), ' ', failover.badge(failover.stateOf(provider)) ])))
 			])
 		]);
 	}
