@@ -274,6 +274,15 @@ impl Core {
         self.enabled().any(Provider::is_reliable)
     }
 
+    /// Whether it may be active on its own merit: reliable, and not degraded unless all reliable ones are.
+    fn is_good(&self, provider: &Provider) -> bool {
+        provider.is_reliable() && !(provider.is_degraded() && self.any_good())
+    }
+
+    fn any_good(&self) -> bool {
+        self.enabled().any(|it| it.is_reliable() && !it.is_degraded())
+    }
+
     fn by_id(&self, id: ProviderId) -> Option<&Provider> {
         self.providers.iter().find(|provider| provider.id == id)
     }

@@ -25,6 +25,7 @@ pub mod notice;
 pub mod order;
 pub mod probe;
 pub mod provider;
+pub mod quality;
 pub mod question;
 pub mod random;
 pub mod ranking;

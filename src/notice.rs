@@ -39,6 +39,8 @@ pub enum NoticeAction {
     Switch,
     /// A provider became reliable.
     Online,
+    /// A provider is reliable, but beyond a limit of quality.
+    Degraded,
     /// A provider is unreliable, or has no link, address or gateway.
     Offline,
     /// The pin was set or taken away.
@@ -57,6 +59,7 @@ impl NoticeAction {
         match self {
             Self::Switch => "switch",
             Self::Online => "online",
+            Self::Degraded => "degraded",
             Self::Offline => "offline",
             Self::Pinned => "pinned",
             Self::ConfigError => "config_error",
@@ -120,6 +123,7 @@ impl fmt::Display for Notice {
                 because(f)
             }
             Some(NoticeAction::Online) => write!(f, "{provider} online").and_then(|()| because(f)),
+            Some(NoticeAction::Degraded) => write!(f, "{provider} degraded").and_then(|()| because(f)),
             Some(NoticeAction::Offline) => write!(f, "{provider} offline").and_then(|()| because(f)),
             Some(NoticeAction::Pinned) => match &self.provider {
                 Some(provider) => write!(f, "pinned to {provider}").and_then(|()| because(f)),

@@ -13,7 +13,7 @@ mod window;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use window::{Tally, Window};
+pub use window::{Spread, Tally, Window};
 
 use crate::event::{Neighbour, ProbeToken};
 use crate::moment::Moment;
@@ -40,6 +40,12 @@ const KILL_TIMEOUT: Duration = Duration::from_millis(500);
 const GATEWAY_DOUBTFUL: Duration = Duration::from_millis(300);
 /// ... and for so long, twice at least (the kernel asks each second), that no other sign of life is waited for.
 const GATEWAY_SILENT: Duration = Duration::from_millis(1200);
+
+/// After a burst no line is judged before its first probe has waited for so long: six and a half times `min_timeout`, 0.65 s as
+/// shipped. An idle line whose round trip has grown to 0.6 s receives nothing before that, just as a dead one.
+pub fn least_wait(limits: &CheckSettings) -> Duration {
+    (limits.min_timeout.saturating_mul(13) / 2).min(limits.timeout)
+}
 
 /// What a [`Prober`] wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +102,7 @@ struct Running {
     /// Since when the received packets are counted.
     watching: Option<Moment>,
     /// Answers to our own probes since then, wrong ones too.
-    heard: u32,
+    own: u32,
 }
 
 impl Prober {
@@ -114,6 +120,16 @@ impl Prober {
     /// Latency, jitter and loss of the first probes.
     pub const fn window(&self) -> &Window {
         &self.window
+    }
+
+    /// The provider is reliable again: what was lost in its outage does not count.
+    pub fn forgive(&mut self) {
+        self.window.forgive();
+    }
+
+    /// The link is another one: what was lost on the one before does not count.
+    pub fn begin_anew(&mut self) {
+        self.window.begin_anew();
     }
 
     /// Every address that a probe may go to.
@@ -167,7 +183,7 @@ impl Prober {
             let (token, aim) = (token(self.id, &mut self.sequence, random), Aim { test, target, address });
             let wait = targets.pace.wait(limits);
             targets.sent(target, now, now + wait);
-            self.window.sent(now, token, aim, targets.patient);
+            self.window.sent(now, token, aim, targets.patient, limits);
             out.push(Step::Send(token, aim));
             let phase = if targets.patient {
                 Phase::Script {
@@ -181,7 +197,7 @@ impl Prober {
             run.sent(now, token, aim);
             runs.push(run);
         }
-        self.running = Some(Running { runs, limits: limits.clone(), watching: None, heard: 0 });
+        self.running = Some(Running { runs, limits: limits.clone(), watching: None, own: 0 });
         self.conclude(now, out);
     }
 
@@ -217,7 +233,7 @@ impl Prober {
             for run in &mut running.runs {
                 heard = run.answered(at, source, token).or(heard);
             }
-            running.heard += u32::from(heard.is_some() && running.watching.is_some());
+            running.own += u32::from(heard.is_some() && running.watching.is_some());
         }
         if let Some((aim, sent)) = heard
             && let Some(targets) = self.tests.get_mut(aim.test)
@@ -246,7 +262,7 @@ impl Prober {
             for run in &mut running.runs {
                 refused = run.refused(now, sequence, target, cause).or(refused);
             }
-            running.heard += u32::from(refused.is_some() && cause.is_answer() && running.watching.is_some());
+            running.own += u32::from(refused.is_some() && cause.is_answer() && running.watching.is_some());
         }
         if let Some(aim) = refused
             && let Some(targets) = self.tests.get_mut(aim.test)
@@ -268,7 +284,7 @@ impl Prober {
     ) {
         let Some(running) = &mut self.running else { return };
         let since = running.watching;
-        let packets = packets.map(|it| it.saturating_sub(running.heard.saturating_mul(ANSWER_PACKETS)));
+        let packets = packets.map(|it| it.saturating_sub(running.own.saturating_mul(ANSWER_PACKETS)));
         let silent_for = |least| {
             let (gateway, state) = gateway?;
             let silent = match state {
@@ -281,12 +297,18 @@ impl Prober {
         for run in &mut running.runs {
             let Phase::Judging { .. } = run.phase else { continue };
             let within = since.map_or(Duration::ZERO, |since| now.since(since));
+            let patience = run.started + running.limits.timeout;
             run.phase = match (packets, silent_for(GATEWAY_SILENT)) {
+                // Something comes in: the first answers, or parts of them, on a line that has become slow.
+                (Some(packets), None) if packets < ALIVE_PACKETS && packets > run.heard && now < patience => {
+                    run.heard = packets;
+                    Phase::Burst { next: (now + run.wait).min(patience), left: 0 }
+                }
                 (Some(packets), silent) if packets < ALIVE_PACKETS => {
                     let silent = silent.or_else(|| silent_for(GATEWAY_DOUBTFUL));
                     Phase::Failed(run.failure(silent, Received::Little { packets, within }))
                 }
-                (packets, None) => Phase::Patient { until: run.started + running.limits.timeout, packets },
+                (packets, None) => Phase::Patient { until: patience, packets },
                 (_, silent) => Phase::Failed(run.failure(silent, Received::Unknown { waited: now.since(run.started) })),
             };
         }
@@ -309,7 +331,7 @@ impl Prober {
                             if running.watching.is_some() {
                                 out.push(Step::Unwatch);
                             }
-                            (running.watching, running.heard) = (Some(now), 0);
+                            (running.watching, running.own) = (Some(now), 0);
                             out.push(Step::Watch);
                         }
                         doubtful = true;
@@ -332,10 +354,13 @@ impl Prober {
                                 out.push(Step::Send(token, aim));
                             }
                         }
-                        let pause = if left == 1 { run.wait } else { running.limits.attempt_interval };
                         // After a stall the rest of the burst keeps its pace instead of leaving at once.
                         let base = if now.since(next) > running.limits.attempt_interval { now } else { next };
-                        run.phase = Phase::Burst { next: base + pause, left: left.saturating_sub(1) };
+                        let next = match left {
+                            1 => (base + run.wait).max(run.started + least_wait(&running.limits)),
+                            _ => base + running.limits.attempt_interval,
+                        };
+                        run.phase = Phase::Burst { next, left: left.saturating_sub(1) };
                     }
                     Phase::Judging { until } => run.phase = Phase::Patient { until, packets: None },
                     Phase::Patient { packets, .. } => {
@@ -410,8 +435,11 @@ impl Prober {
             first: u32::try_from(running.runs.iter().filter(|run| run.count() > 0).count()).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
-        if check.failure.is_some() {
-            self.window.lose_pending();
+        // What the last probe of an outage has asked is part of it, though a further one is answered.
+        let failed = |run: &Run| self.tests.get(run.test).is_some_and(|targets| targets.failing);
+        let outage = check.failure.is_some() || running.runs.iter().any(failed);
+        if let Some(run) = running.runs.first().filter(|_| outage) {
+            self.window.lose_pending(run.started);
         }
         for run in &running.runs {
             // An answer to a first probe is known however late it comes, one to a further probe is not.

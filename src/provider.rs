@@ -13,6 +13,7 @@ use crate::kernel::{IfIndex, LookupQuestion};
 use crate::moment::Moment;
 use crate::order::ordered;
 use crate::probe::Prober;
+use crate::quality::{self, Figures};
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::recovery::Recovery;
@@ -112,6 +113,8 @@ pub struct Provider {
     pub reliable_since: Option<Moment>,
     /// On cold standby: not checked, and nothing is known of it.
     pub cold: bool,
+    /// When it became degraded, or good again, the last time.
+    pub graded: Option<Moment>,
     /// When its last check began.
     pub last_begin: Option<Moment>,
     /// Somebody asked for a check now.
@@ -128,6 +131,8 @@ pub struct Provider {
     pub volume: Volume,
     /// What is done about it while it stays offline.
     pub recovery: Recovery,
+    /// Checks in a row that found it beyond a limit of quality.
+    strained: u32,
     last_failure: Option<Moment>,
     delay_factor: u32,
     /// When it became unreliable, of late.
@@ -161,6 +166,7 @@ impl Provider {
             degraded: None,
             reliable_since: None,
             cold: false,
+            graded: None,
             last_begin: None,
             check_now: false,
             checks: 0,
@@ -169,6 +175,7 @@ impl Provider {
             series: Series::new(started),
             volume: Volume::default(),
             recovery: Recovery::default(),
+            strained: 0,
             last_failure: None,
             delay_factor: 1,
             flaps: VecDeque::new(),
@@ -185,12 +192,14 @@ impl Provider {
         self.settings = settings;
         self.settings.enabled &= all.enabled;
         self.reliability.trim(self.settings.check.history);
+        self.degraded.take_if(|_| !quality::is_limited(&self.settings.check));
     }
 
     /// Takes the place of one on the same line: what happened to that line stays known, and other targets are no reason to move
     /// traffic, so that it is believed until they have spoken.
     pub fn succeed(&mut self, before: &mut Self) {
         self.presumed = before.is_reliable();
+        self.degraded = before.degraded.take().filter(|_| quality::is_limited(&self.settings.check));
         std::mem::swap(&mut self.series, &mut before.series);
         std::mem::swap(&mut self.volume, &mut before.volume);
         std::mem::swap(&mut self.flaps, &mut before.flaps);
@@ -210,6 +219,11 @@ impl Provider {
         self.usable().is_some()
             && !matches!(self.path, Path::Blocked(_))
             && self.reliability.verdict().unwrap_or(self.presumed)
+    }
+
+    /// Reliable, by proof, but beyond a limit of quality.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.is_some() && self.reliability.verdict() == Some(true) && self.is_reliable()
     }
 
     /// The state of the moment.
@@ -243,11 +257,38 @@ impl Provider {
             (Ok(uplink), _) if !uplink.carrier => Some(Reason::NoCarrier),
             _ if self.cold => Some(Reason::ColdStandby),
             _ if self.reliability.verdict() == Some(false) => self.reliability.reason(&self.settings.check),
-            _ => self.degraded.clone(),
+            _ => self.degraded.clone().filter(|_| self.reliability.verdict().is_some()),
         }
     }
 
-    /// Notes that it became unreliable: each further failure within ten minutes doubles its failback delay, up to tenfold.
+    /// Holds its loss, latency and jitter against their limits, after a check. To become degraded is a failure as far as the failback
+    /// delay is concerned.
+    pub fn judge(&mut self, now: Moment) {
+        let limits = &self.settings.check;
+        if !quality::is_limited(limits) || self.reliability.verdict() != Some(true) {
+            return;
+        }
+        let window = self.prober.window();
+        let tally = window.tally(now, limits.timeout, None);
+        let figures = Figures {
+            lost: tally.lost,
+            counted: tally.counted,
+            latency: window.latency().unwrap_or_default(),
+            jitter: window.jitter().unwrap_or_default(),
+        };
+        let was = self.degraded.is_some();
+        self.degraded = quality::judge(figures, limits, self.degraded.as_ref(), &mut self.strained);
+        if was != self.degraded.is_some() {
+            self.graded = Some(now);
+            if !was {
+                self.lengthen_delay(now);
+            }
+            // A window takes minutes to get well: it is the good ones that are forgiven.
+            self.last_failure = Some(now);
+        }
+    }
+
+    /// Notes that it became unreliable.
     pub fn failed(&mut self, now: Moment) {
         let loses = self.reliable_since.is_some() || self.presumed;
         // That we have tried to mend it, and it did not help, is no new failure.
@@ -259,11 +300,16 @@ impl Provider {
             self.flaps.truncate(MAX_FLAPS - 1);
             self.flaps.push_front(now);
         }
+        self.lengthen_delay(now);
+        self.reliable_since = None;
+        self.presumed = false;
+    }
+
+    /// Each further failure within ten minutes doubles its failback delay, up to tenfold.
+    fn lengthen_delay(&mut self, now: Moment) {
         let again = self.last_failure.is_some_and(|last| now.since(last) < FAILURES_APART);
         self.delay_factor = if again { self.delay_factor.saturating_mul(2).min(MAX_DELAY_FACTOR) } else { 1 };
         self.last_failure = Some(now);
-        self.reliable_since = None;
-        self.presumed = false;
     }
 
     /// Times it became unreliable within the last hour, as far as they are kept.
@@ -282,7 +328,7 @@ impl Provider {
         self.reliability.distrust();
         self.presumed = false;
         self.reliable_since = None;
-        self.degraded = None;
+        (self.degraded, self.graded, self.strained) = (None, None, 0);
     }
 
     /// Its link, or the way to its targets, is lost. One that was unreliable already has not failed again by that.
@@ -292,6 +338,8 @@ impl Provider {
         if !failed_before {
             self.failed(now);
         }
+        self.degraded = None;
+        self.prober.begin_anew();
     }
 
     /// It was active when the daemon stopped, and has not failed since: it takes its place again without the wait for a failback.
@@ -299,9 +347,9 @@ impl Provider {
         self.delay_factor = 0;
     }
 
-    /// When it may take over from a provider that works, if it stays reliable.
-    pub fn failback_at(&self) -> Option<Moment> {
-        self.reliable_since.map(|since| since + self.failback_delay())
+    /// Since when it is as good as it is now: reliable, and degraded or not.
+    pub fn steady_since(&self) -> Option<Moment> {
+        self.reliable_since.max(self.graded.filter(|_| self.reliable_since.is_some()))
     }
 
     /// When its next check begins, given that it is active and whether anything is reliable; `None`: not probed.

@@ -13,6 +13,8 @@ pub struct Candidate {
     pub usable: bool,
     /// Is reliable.
     pub reliable: bool,
+    /// Is reliable, but beyond a limit of quality.
+    pub degraded: bool,
     /// Nothing is known of it yet: better than one known to be bad.
     pub checking: bool,
     /// A cold standby of which nothing is known: nobody has asked, so that nothing speaks against it.
@@ -55,9 +57,9 @@ pub enum Why {
     NoneUsable,
     /// It is pinned.
     Pinned,
-    /// It is the best reliable one.
+    /// It is the best of the good ones; of the reliable ones, where none is good.
     Best,
-    /// It is reliable, and a better one has not been so for long enough, or may not take over by itself.
+    /// It is good, and a better one has not been so for long enough, or may not take over by itself.
     Stays,
     /// No provider is reliable.
     LastResort,
@@ -68,12 +70,15 @@ pub enum Why {
 /// Ranks the candidates, which come in file order. `active` is the one that holds the lowest metric now.
 pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy: Policy) -> Ranking {
     let get = |index: usize| candidates.get(index).copied().unwrap_or_default();
+    // Where all are degraded, none is better for it.
+    let any_good = candidates.iter().any(|it| it.usable && it.reliable && !it.degraded);
+    let poor = |it: Candidate| it.degraded && any_good;
     let mut order = ordered(0..candidates.len(), |&index| {
         let it = get(index);
-        (!it.usable, !it.reliable, it.reliable || !it.checking, it.priority, index)
+        (!it.usable, !it.reliable, poor(it), it.reliable || !it.checking, it.priority, index)
     });
     let usable = |index: &usize| get(*index).usable;
-    let reliable = |index: &usize| usable(index) && get(*index).reliable;
+    let good = |index: &usize| usable(index) && get(*index).reliable && !poor(get(*index));
     let best = order.first().copied().filter(usable);
     // Between two of which nothing is known there is no reason to move.
     let spare = active.filter(|index| usable(index) && get(*index).checking).or(best);
@@ -81,11 +86,11 @@ pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy
 
     let (chosen, why) = if let Some(pinned) = policy.pin.filter(usable) {
         (Some(pinned), Why::Pinned)
-    } else if let Some(best) = best.filter(reliable) {
-        match active.filter(reliable) {
+    } else if let Some(best) = best.filter(good) {
+        match active.filter(good) {
             Some(active) if get(best).priority < get(active).priority => {
                 let mut better =
-                    order.iter().copied().filter(reliable).filter(|&it| get(it).priority < get(active).priority);
+                    order.iter().copied().filter(good).filter(|&it| get(it).priority < get(active).priority);
                 let due = better.clone().find(|&it| get(it).failback_at.is_some_and(|at| at <= now));
                 match (policy.failback, due) {
                     (Failback::Auto, Some(due)) => (Some(due), Why::Best),
@@ -124,17 +129,19 @@ mod tests {
 
     const NOW: Moment = Moment::from_nanos(1_000_000_000_000);
 
-    /// `s` a cold standby, `R` reliable for long, `P` presumed so, `r` only just, `U` unreliable, `c` checking, `-` unusable; priorities by position.
+    /// `s` a cold standby, `R` reliable for long, `P` presumed so, `r` only just, `D` degraded for long, `d` only just, `U` unreliable, `c` checking,
+    /// `-` unusable; priorities by position.
     fn candidates(script: &str) -> Vec<Candidate> {
         let make = |(index, word): (usize, char)| Candidate {
             usable: word != '-',
-            reliable: matches!(word, 'R' | 'r' | 'P'),
+            reliable: matches!(word, 'R' | 'r' | 'P' | 'D' | 'd'),
+            degraded: matches!(word, 'D' | 'd'),
             checking: matches!(word, 'c' | 'P' | 's'),
             spare: word == 's',
             priority: u32::try_from(index).unwrap() + 1,
             failback_at: match word {
-                'R' => Some(NOW),
-                'r' => Some(NOW + Duration::from_secs(9)),
+                'R' | 'D' => Some(NOW),
+                'r' | 'd' => Some(NOW + Duration::from_secs(9)),
                 _ => None,
             },
         };
@@ -179,6 +186,27 @@ mod tests {
             ("RRU", Some(0), pin2, &[2, 0, 1], Why::Pinned, "whatever the checks say"),
             ("RR-", Some(0), pin2, &[0, 1, 2], Why::Best, "a pin without an uplink is not followed"),
             ("cRR", Some(1), auto, &[1, 2, 0], Why::Best, "one that came back must prove itself first"),
+            ("DRR", Some(0), auto, &[1, 2, 0], Why::Best, "the active one degraded: now, and it goes behind the good"),
+            ("DrU", Some(0), auto, &[1, 0, 2], Why::Best, "one that is good only just is good"),
+            ("dRR", Some(0), manual, &[1, 2, 0], Why::Best, "as a failure does"),
+            ("DRD", Some(1), auto, &[1, 0, 2], Why::Best, "a degraded one does not come back, whatever its priority"),
+            ("DUc", Some(0), auto, &[0, 2, 1], Why::Best, "degraded is better than unknown, and than bad"),
+            ("DcU", Some(1), auto, &[0, 1, 2], Why::Best, "and than one that failed"),
+            ("DDD", Some(0), auto, &[0, 1, 2], Why::Best, "all are: as if none were"),
+            ("DDU", Some(1), auto, &[0, 1, 2], Why::Best, "all are: the better one comes back"),
+            ("dDU", Some(1), auto, &[1, 0, 2], Why::Stays, "all are: when it may"),
+            ("DDU", Some(1), manual, &[1, 0, 2], Why::Stays, "all are: when a person says so"),
+            ("DDU", Some(2), auto, &[0, 1, 2], Why::Best, "all are: a failure moves traffic to the most preferred"),
+            ("DDR", Some(1), auto, &[2, 0, 1], Why::Best, "not all any more: the one that is good"),
+            ("DRD", Some(0), pin2, &[2, 1, 0], Why::Pinned, "whatever the checks say, of quality too"),
+            (
+                "rDR",
+                Some(2),
+                auto,
+                &[2, 0, 1],
+                Why::Stays,
+                "one that is good again waits, and goes before the degraded",
+            ),
         ] {
             let got = rank(NOW, &candidates(script), active, policy);
             assert_eq!((got.order.as_slice(), got.why), (want, why), "{script} {active:?}: {reason}");

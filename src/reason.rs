@@ -377,7 +377,7 @@ fn seconds(duration: Duration) -> String {
 }
 
 /// `12 ms`.
-fn millis(duration: Duration) -> String {
+pub(crate) fn millis(duration: Duration) -> String {
     format!("{} ms", duration.as_millis())
 }
 

@@ -4,11 +4,12 @@
 //!
 //! Nothing has to happen for a minute to begin: what passed is filled in with the next event, or when somebody looks.
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::moment::Moment;
+use crate::order::sorted;
 use crate::provider::ProviderState;
 use crate::reliability::Check;
 use crate::sentence::Sentence;
@@ -243,11 +244,6 @@ fn set_median(latency: Option<&mut Latency>, latencies: Vec<u32>) {
     if let (Some(latency), Some(median)) = (latency, sorted(latencies).get(middle).and_then(|it| Micros::new(*it))) {
         latency.median = median;
     }
-}
-
-/// By a heap, which is a tenth of the code of `sort`.
-fn sorted(numbers: Vec<u32>) -> Vec<u32> {
-    BinaryHeap::from(numbers).into_sorted_vec()
 }
 
 fn micros(latency: Duration) -> Micros {

@@ -141,7 +141,7 @@ pub struct ProviderStatus {
 }
 
 /// Figures of the last `quality_window` first probes, in milliseconds. Jitter is the difference between the latencies of two answers in a
-/// row.
+/// row of one target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QualityStatus {
     /// First probes in the window that were answered or lost.
@@ -184,8 +184,7 @@ pub struct TestStatus {
     pub targets: Vec<TargetStatus>,
 }
 
-/// One target of a [`TestStatus`], as far as the last 100 first probes of the provider went to it: in whichever test, where it stands in
-/// several.
+/// One target of a [`TestStatus`], as far as the last `quality_window` first probes of the provider went to it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetStatus {
     /// As it stands in the configuration.

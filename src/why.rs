@@ -98,10 +98,14 @@ pub enum Standing<'a> {
     },
     /// Active, until this better one may take over.
     StaysFor(&'a str),
+    /// The same, among degraded ones.
+    StaysDegraded(&'a str),
     /// Active, and this better one takes over only if somebody says so.
     StaysByHand(&'a str),
     /// Active, and this one is as good.
     StaysEqual(&'a str),
+    /// Active, as this one, though preferred, is degraded.
+    InsteadOf(&'a str),
     /// Active, but not reliable; nor is any other.
     LastResort(LastResort),
     /// Active, but not proven: a cold standby that is needed now.
@@ -124,32 +128,48 @@ pub enum Standing<'a> {
         /// The priority of both.
         priority: u32,
     },
-    /// It has not been reliable for long enough.
+    /// It has not been reliable, or what `what` says, for long enough.
     Waits {
-        /// Seconds it has been reliable.
-        reliable: u64,
+        /// For what it waits.
+        what: Wait,
+        /// Seconds it has been so.
+        so: u64,
         /// Seconds it must be.
         of: u64,
     },
+    /// It is degraded, and the active one is not.
+    Degraded,
     /// `option failback 'manual'`.
     Manual,
+}
+
+/// What must last for a failback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The provider is reliable.
+    Reliable,
+    /// It is not degraded any more.
+    Good,
+    /// Nor is any other good.
+    AllDegraded,
 }
 
 impl Standing<'_> {
     /// For programs.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Only { reliable: true } | Self::Best { .. } => "best",
+            Self::Only { reliable: true } | Self::Best { .. } | Self::InsteadOf(_) => "best",
             Self::Only { reliable: false } | Self::LastResort(_) => "last_resort",
             Self::Pinned { .. } => "pinned",
             Self::Proving => "starting",
             Self::Spare => "cold_standby",
-            Self::StaysFor(_) | Self::StaysByHand(_) | Self::StaysEqual(_) => "stays",
+            Self::StaysFor(_) | Self::StaysDegraded(_) | Self::StaysByHand(_) | Self::StaysEqual(_) => "stays",
             Self::PinnedElsewhere(_) => "pinned_elsewhere",
             Self::Behind { .. } => "lower_priority",
             Self::Equal { .. } => "equal_priority",
             Self::Waits { .. } => "failback_wait",
             Self::Manual => "manual_failback",
+            Self::Degraded => "degraded",
         }
     }
 
@@ -164,6 +184,10 @@ impl Standing<'_> {
                 say!("It is active because no reliable provider is preferred to it (priority {0}).", priority)
             }
             Self::StaysFor(other) => say!("It is active until {0} has been reliable for long enough.", other),
+            Self::StaysDegraded(other) => {
+                say!("It is active until all have been degraded for long enough; {0} is preferred among those.", other)
+            }
+            Self::InsteadOf(other) => say!("It is active because {0}, though preferred, is degraded.", other),
             Self::StaysByHand(other) => {
                 say!(
                     "It is active because {0}, though preferred, takes over only by hand ('option failback' is manual).",
@@ -193,13 +217,19 @@ impl Standing<'_> {
             Self::Equal { other, priority } => {
                 say!("It is not active because {0} works and has the same priority, {1}.", other, priority)
             }
-            Self::Waits { reliable, of } => {
-                say!(
-                    "It is not active because it has been reliable for only {0} of {1}.",
-                    duration(reliable),
-                    duration(of)
-                )
+            Self::Waits { what, so, of } => {
+                let (so, of) = (duration(so), duration(of));
+                match what {
+                    Wait::Reliable => {
+                        say!("It is not active because it has been reliable for only {0} of {1}.", so, of)
+                    }
+                    Wait::Good => say!("It is not active because it has been good again for only {0} of {1}.", so, of),
+                    Wait::AllDegraded => {
+                        say!("It is not active because all have been degraded for only {0} of {1}.", so, of)
+                    }
+                }
             }
+            Self::Degraded => say!("It is not active because it is degraded."),
             Self::Manual => say!("It is not active because failback is manual ('option failback')."),
         }
     }
@@ -222,6 +252,8 @@ pub enum Takeover<'a> {
     ReliableFor(u64),
     /// When it is reliable.
     Reliable,
+    /// When it has not been degraded for so many seconds.
+    GoodFor(u64),
     /// When what its state says is mended.
     Mended,
     /// When these fail.
@@ -256,6 +288,8 @@ impl Takeover<'_> {
             Self::In(seconds) => say!("It takes over in {0} if it stays reliable.", duration(*seconds)),
             Self::ReliableFor(0) | Self::Reliable => say!("It takes over as soon as it is reliable."),
             Self::ReliableFor(seconds) => say!("It takes over when it has been reliable for {0}.", duration(*seconds)),
+            Self::GoodFor(0) => say!("It takes over as soon as it is good."),
+            Self::GoodFor(seconds) => say!("It takes over when it has been good for {0}.", duration(*seconds)),
             Self::Mended => say!("It takes over as soon as that is mended."),
             Self::IfFail(all) => match all.as_slice() {
                 [one] => say!("It takes over only if {0} fails.", *one),
@@ -336,9 +370,26 @@ mod tests {
                 "It is not active because fiber works and has the same priority, 1.",
             ),
             (
-                Standing::Waits { reliable: 20, of: 120 },
+                Standing::Waits { what: Wait::Reliable, so: 20, of: 120 },
                 "failback_wait",
                 "It is not active because it has been reliable for only 20s of 2m.",
+            ),
+            (
+                Standing::Waits { what: Wait::Good, so: 20, of: 120 },
+                "failback_wait",
+                "It is not active because it has been good again for only 20s of 2m.",
+            ),
+            (
+                Standing::Waits { what: Wait::AllDegraded, so: 20, of: 120 },
+                "failback_wait",
+                "It is not active because all have been degraded for only 20s of 2m.",
+            ),
+            (Standing::Degraded, "degraded", "It is not active because it is degraded."),
+            (Standing::InsteadOf("fiber"), "best", "It is active because fiber, though preferred, is degraded."),
+            (
+                Standing::StaysDegraded("fiber"),
+                "stays",
+                "It is active until all have been degraded for long enough; fiber is preferred among those.",
             ),
             (Standing::Manual, "manual_failback", "It is not active because failback is manual ('option failback')."),
         ] {
@@ -358,6 +409,8 @@ mod tests {
             (Takeover::ReliableFor(0), "It takes over as soon as it is reliable."),
             (Takeover::ReliableFor(90), "It takes over when it has been reliable for 1m 30s."),
             (Takeover::Reliable, "It takes over as soon as it is reliable."),
+            (Takeover::GoodFor(0), "It takes over as soon as it is good."),
+            (Takeover::GoodFor(90), "It takes over when it has been good for 1m 30s."),
             (Takeover::Mended, "It takes over as soon as that is mended."),
             (Takeover::IfFail(vec!["fiber"]), "It takes over only if fiber fails."),
             (Takeover::IfFail(vec!["fiber", "dsl"]), "It takes over only if all of these fail: fiber, dsl."),

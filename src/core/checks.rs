@@ -260,10 +260,14 @@ fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Acti
         return;
     }
     match verdict {
-        Some(true) => provider.reliable_since = Some(now),
+        Some(true) => {
+            provider.reliable_since = Some(now);
+            provider.prober.forgive();
+        }
         Some(false) => provider.failed(now),
         None => {}
     }
+    provider.judge(now);
     if provider.reliability.verdict().is_some() {
         provider.presumed = false;
     }

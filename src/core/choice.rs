@@ -28,10 +28,11 @@ impl Core {
             .map(|provider| Candidate {
                 usable: provider.usable().is_some(),
                 reliable: provider.is_reliable(),
+                degraded: provider.is_degraded(),
                 checking: provider.reliability.verdict().is_none() && !matches!(provider.path, Path::Blocked(_)),
                 spare: provider.settings.cold_standby && provider.reliability.verdict().is_none(),
                 priority: provider.settings.priority,
-                failback_at: provider.failback_at(),
+                failback_at: self.failback_at(provider),
             })
             .collect();
         let active = self.active.and_then(|id| position(&|provider| provider.id == id));
@@ -58,10 +59,20 @@ impl Core {
         }
     }
 
+    /// When it may take over from a provider that works, if both stay as they are. With the active one degraded that is a matter among
+    /// degraded ones, and begins when it became so.
+    pub(super) fn failback_at(&self, provider: &Provider) -> Option<Moment> {
+        let among_degraded = self.active_provider().filter(|it| it.is_degraded()).and_then(|it| it.graded);
+        let since = provider.steady_since()?;
+        Some(among_degraded.map_or(since, |among| since.max(among)) + provider.failback_delay())
+    }
+
     fn switch_to(&mut self, now: Moment, to: Option<ProviderId>, out: &mut Vec<Action>) {
         let name = |provider: &Provider| provider.settings.name.clone();
         let from = self.active_provider();
-        let lost = from.filter(|from| !from.is_reliable()).and_then(Provider::reason);
+        let good = to.and_then(|id| self.by_id(id)).is_some_and(|to| !to.is_degraded());
+        let left = |from: &&Provider| !from.is_reliable() || (from.is_degraded() && good);
+        let lost = from.filter(left).and_then(Provider::reason);
         let (reason_code, reason) = match (self.ranking.why, from.zip(lost)) {
             (Why::Pinned, _) => ("pinned", say!("pinned")),
             (_, Some((from, reason))) => (reason.code(), say!("{0}: {1}", &from.settings.name, reason.sentence())),
@@ -116,6 +127,12 @@ impl Core {
             let mut reason_code = reason.as_ref().map(Reason::code);
             let reason = reason.map(|reason| reason.to_string());
             let (action, level, reason) = match state {
+                ProviderState::Online if before == Some(ProviderState::Degraded) => {
+                    reason_code = Some("quality");
+                    let reason = "loss, latency and jitter are within their limits again";
+                    (Some(NoticeAction::Online), LogLevel::Info, Some(reason.to_owned()))
+                }
+                ProviderState::Degraded => (Some(NoticeAction::Degraded), LogLevel::Warning, reason),
                 ProviderState::Online => {
                     reason_code = Some("checks_succeeded");
                     let streak = provider.reliability.success_streak();

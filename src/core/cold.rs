@@ -50,7 +50,7 @@ impl Core {
             let all = self.providers.iter().enumerate().filter(|(place, it)| (it.settings.priority, *place) < own);
             all.map(|(_, it)| it).filter(|it| self.takes_part(it))
         };
-        if better().any(|it| it.is_reliable() && it.degraded.is_none()) {
+        if better().any(|it| it.is_reliable() && !it.is_degraded()) {
             return true;
         }
         let unknown = |it: &Provider| {

@@ -9,7 +9,7 @@ use crate::moment::Moment;
 use crate::provider::{Provider, ProviderState};
 use crate::ranking::Why;
 use crate::settings::{Failback, Target, UplinkSource};
-use crate::status::{History, HistoryEntry, ProviderStatus, Status, TargetStatus, TestStatus};
+use crate::status::{History, HistoryEntry, ProviderStatus, QualityStatus, Status, TargetStatus, TestStatus};
 use crate::uplink::table_of;
 
 impl Core {
@@ -79,7 +79,7 @@ impl Core {
         let active = self.active == Some(provider.id);
         let text = |address: IpAddr| address.to_string();
         let reason = provider.reason();
-        let waits = provider.failback_at().filter(|at| *at > now && !active && provider.is_reliable());
+        let waits = self.failback_at(provider).filter(|at| *at > now && !active && self.is_good(provider));
         let takes_over = self.ranking.why == Why::Stays && self.settings.failback == Failback::Auto;
         let better =
             self.active_provider().is_some_and(|it| takes_over && it.settings.priority > provider.settings.priority);
@@ -107,7 +107,15 @@ impl Core {
             latency_ms: window.latency().map(milliseconds),
             jitter_ms: window.jitter().map(milliseconds),
             loss_percent: (all.counted > 0).then(|| percent(all.lost, all.counted)),
-            quality: None,
+            quality: window.spreads().map(|(latency, jitter)| QualityStatus {
+                probes: u32::try_from(all.counted).unwrap_or(u32::MAX),
+                latency_min_ms: milliseconds(latency.min),
+                latency_median_ms: milliseconds(latency.median),
+                latency_max_ms: milliseconds(latency.max),
+                jitter_min_ms: milliseconds(jitter.min),
+                jitter_median_ms: milliseconds(jitter.median),
+                jitter_max_ms: milliseconds(jitter.max),
+            }),
             probe_bytes: provider.volume.day(now),
             evidence: self.evidence(provider).iter().map(ToString::to_string).collect(),
             recovery: self.recovery_status(provider, now),

@@ -9,13 +9,14 @@ use super::Core;
 use super::status::{milliseconds, percent};
 use crate::moment::Moment;
 use crate::provider::{Provider, ProviderState};
+use crate::quality;
 use crate::ranking::Why;
 use crate::reason::Reason;
 use crate::say;
 use crate::sentence::{Part, Sentence};
 use crate::settings::{Failback, LastResort};
 use crate::text;
-use crate::why::{Explained, Explanation, Standing, Takeover};
+use crate::why::{Explained, Explanation, Standing, Takeover, Wait};
 
 /// How far back switches are counted.
 const OF_LATE: Duration = Duration::from_secs(3600);
@@ -65,13 +66,16 @@ impl Core {
         let standing = self.standing_of_active(active);
         let name = &active.settings.name;
         let pinned = matches!(standing, Standing::Pinned { .. });
-        let sentence = if !active.is_reliable() && pinned {
+        let sentence = if pinned && (!active.is_reliable() || active.is_degraded()) {
             say!("{0}; traffic goes through it because it is pinned.", trouble(active))
         } else if active.reliability.verdict().is_none() {
             say!("{0} is being checked; traffic goes through it meanwhile.", name)
-        } else if !active.is_reliable() {
+        } else if !active.is_reliable() || active.is_degraded() {
             match standing {
                 Standing::Only { .. } => say!("{0}; there is no other provider.", trouble(active)),
+                _ if active.is_degraded() => {
+                    say!("{0}; traffic goes through it as no other provider is good.", trouble(active))
+                }
                 _ => say!("No provider is reliable: traffic goes through {0}, unproven; {1}.", name, trouble(active)),
             }
         } else {
@@ -98,10 +102,10 @@ impl Core {
     /// Why it is not active, as a half sentence.
     fn absence(&self, missed: &Provider, now: Moment) -> Sentence {
         let name = &missed.settings.name;
-        match (missed.failback_at(), self.settings.failback) {
+        match (self.failback_at(missed), self.settings.failback) {
             // Without a verdict it is only taken for reliable.
             (None, _) => trouble(missed),
-            _ if !missed.is_reliable() => trouble(missed),
+            _ if !self.is_good(missed) => trouble(missed),
             (Some(at), Failback::Auto) => say!("{0} is online and takes over in {1}", name, time(at.since(now))),
             (Some(_), Failback::Manual) => say!("{0} is online and takes over by hand", name),
         }
@@ -127,13 +131,19 @@ impl Core {
             return Standing::LastResort(self.settings.last_resort);
         }
         let priority = active.settings.priority;
-        let Some(rival) = self.next_to(active) else { return Standing::Best { priority } };
+        let poor = others().find(|it| it.is_degraded() && !self.is_good(it) && it.settings.priority < priority);
+        let best = poor.map_or(Standing::Best { priority }, |it| Standing::InsteadOf(&it.settings.name));
+        // The good ones come first.
+        let Some(rival) = self.next_to(active).filter(|it| self.is_good(it)) else { return best };
         let name = &rival.settings.name;
         match rival.settings.priority.cmp(&priority) {
             Ordering::Less if self.settings.failback == Failback::Manual => Standing::StaysByHand(name),
-            Ordering::Less => Standing::StaysFor(self.first_due(active).map_or(name, |it| &it.settings.name)),
+            Ordering::Less => {
+                let first = self.first_due(active).map_or(name, |it| &it.settings.name);
+                if active.is_degraded() { Standing::StaysDegraded(first) } else { Standing::StaysFor(first) }
+            }
             Ordering::Equal if self.ranking.why == Why::Stays => Standing::StaysEqual(name),
-            _ => Standing::Best { priority },
+            _ => best,
         }
     }
 
@@ -146,12 +156,13 @@ impl Core {
     /// Of those that are better than the active one, the one that takes over first: the best, unless it waits longer.
     fn first_due(&self, active: &Provider) -> Option<&Provider> {
         let mut better = self.reliable_but(active);
-        better.retain(|it| it.settings.priority < active.settings.priority);
-        let first = better.iter().copied().filter(|it| it.failback_at().is_some()).min_by_key(|it| it.failback_at())?;
+        better.retain(|it| it.settings.priority < active.settings.priority && self.is_good(it));
+        let at = |it: &Provider| self.failback_at(it);
+        let first = better.iter().copied().filter(|it| at(it).is_some()).min_by_key(|it| at(it))?;
         // Its equals come too late then, the better ones do not.
-        let soon = first.failback_at()? + MOMENT;
+        let soon = at(first)? + MOMENT;
         let mut better = better.into_iter().filter(|it| it.settings.priority < first.settings.priority);
-        Some(better.find(|it| it.failback_at().is_some_and(|at| at <= soon)).unwrap_or(first))
+        Some(better.find(|it| at(it).is_some_and(|at| at <= soon)).unwrap_or(first))
     }
 
     /// The best reliable one but this one.
@@ -220,13 +231,13 @@ impl Core {
         now: Moment,
         sentences: &mut Vec<Sentence>,
     ) -> (&'static str, &'static str) {
-        let reliable = provider.is_reliable();
+        let (reliable, good) = (provider.is_reliable(), self.is_good(provider));
         let (standing, takeover) = self.place(provider, now);
         if let Some(standing) = &standing {
             sentences.push(standing.sentence());
         }
         let (usual, delay) = (provider.settings.check.failback_delay, provider.failback_delay());
-        if delay > usual && matches!(takeover, Takeover::In(_) | Takeover::ReliableFor(1..)) {
+        if delay > usual && matches!(takeover, Takeover::In(_) | Takeover::ReliableFor(1..) | Takeover::GoodFor(1..)) {
             sentences.push(say!(
                 "Its failback delay of {0} is {1} now: each failure within ten minutes of the one before doubles it.",
                 time(usual),
@@ -236,9 +247,13 @@ impl Core {
         if !reliable && !provider.on_cold_standby() && takeover != Takeover::Mended {
             needs(provider, sentences);
         }
+        if provider.is_degraded() && !good {
+            let reason = provider.degraded.as_ref();
+            sentences.extend(reason.and_then(|it| quality::recovers_at(it, &provider.settings.check)));
+        }
         sentences.push(takeover.sentence());
         let code = match (provider.reason(), standing) {
-            (Some(reason), _) if !reliable => reason.code(),
+            (Some(reason), _) if !good => reason.code(),
             (_, Some(standing)) => standing.code(),
             _ => "checking",
         };
@@ -250,6 +265,7 @@ impl Core {
         let name = &provider.settings.name;
         let own = provider.settings.priority;
         let (usable, reliable) = (provider.usable().is_some(), provider.is_reliable());
+        let good = self.is_good(provider);
         let pin = self.state.pin.as_ref().or(self.settings.pin.as_ref());
         let Some(active) = self.active_provider() else {
             return (None, if usable { Takeover::Reliable } else { Takeover::Mended });
@@ -270,39 +286,54 @@ impl Core {
             priority if priority == own => Standing::Equal { other: &other.settings.name, priority },
             priority => Standing::Behind { other: &other.settings.name, priority, own },
         };
-        // The order of the file decides among equals; the active one goes first whatever they are.
-        let position = |it: &Provider| self.providers.iter().position(|known| known.id == it.id);
+        // The order of the file decides among equals; the active one goes first whatever they are, and the good ones before the others.
+        let poor = |it: &Provider| it.is_degraded() && !self.is_good(it);
+        let file = |it: &Provider| self.providers.iter().position(|known| known.id == it.id);
+        let position = |it: &Provider| (poor(it), it.settings.priority, file(it));
         let mut before = self.reliable_but(provider);
-        before.retain(|it| {
-            let equal = it.settings.priority == own && position(it) < position(provider);
-            it.settings.priority < own || equal || it.id == active.id
-        });
+        before.retain(|it| position(it) < position(provider) || it.id == active.id);
         let names = |all: Vec<&'a Provider>| all.into_iter().map(|it| it.settings.name.as_str()).collect();
+        let manual = self.settings.failback == Failback::Manual;
+        let delay = provider.failback_delay();
+        if !good && reliable {
+            let sooner = |it: &Provider| (poor(it), it.settings.priority) <= (false, own);
+            let in_the_way = |it: &&Provider| it.id != active.id && (manual || sooner(it));
+            let takeover = match manual {
+                _ if own >= priority || before.iter().any(in_the_way) => Takeover::IfFail(names(before)),
+                true => Takeover::ByHand { name, active: other },
+                false => Takeover::GoodFor(delay.as_secs()),
+            };
+            return (Some(Standing::Degraded), takeover);
+        }
         if own >= priority {
             return (reliable.then(|| behind(active)), Takeover::IfFail(names(before)));
         }
-        let manual = self.settings.failback == Failback::Manual;
-        let delay = provider.failback_delay();
-        let due = provider.failback_at().filter(|_| reliable);
-        // Then it is that one that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
+        let due = self.failback_at(provider).filter(|_| good);
+        // Then it is one of those that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
         let at = due.unwrap_or(now + delay);
-        let goes_first = |it: &&&Provider| match it.failback_at() {
-            _ if it.id == active.id => false,
+        let goes_first = |it: &Provider| match self.failback_at(it) {
+            _ if it.id == active.id || poor(it) => false,
             _ if manual => before.iter().any(|known| known.id == it.id),
             Some(other) if it.settings.priority == own => (other, position(it)) < (at, position(provider)),
             other => it.settings.priority < own && other.is_some_and(|other| other <= at + MOMENT),
         };
-        if let Some(&preferred) = self.reliable_but(provider).iter().find(goes_first) {
-            let fail = if manual { before } else { vec![preferred] };
+        let mut first = self.reliable_but(provider);
+        first.retain(|it| goes_first(it));
+        if let Some(&preferred) = first.first() {
+            let fail = if manual { before } else { first };
             return (reliable.then(|| behind(preferred)), Takeover::IfFail(names(fail)));
         }
         if manual {
             return (reliable.then_some(Standing::Manual), Takeover::ByHand { name, active: other });
         }
         let Some(at) = due else { return (None, Takeover::ReliableFor(delay.as_secs())) };
-        let since = provider.reliable_since.map_or(Duration::ZERO, |since| now.since(since));
-        let waits = Standing::Waits { reliable: since.as_secs(), of: delay.as_secs() };
-        (Some(waits), Takeover::In(at.since(now).as_secs()))
+        let what = match provider.graded > provider.reliable_since {
+            _ if active.is_degraded() => Wait::AllDegraded,
+            true => Wait::Good,
+            false => Wait::Reliable,
+        };
+        let so = now.since(at.before(delay)).as_secs();
+        (Some(Standing::Waits { what, so, of: delay.as_secs() }), Takeover::In(at.since(now).as_secs()))
     }
 }
 
@@ -331,6 +362,9 @@ fn condition(provider: &Provider, since: Duration, now: Moment) -> Sentence {
         (ProviderState::Checking, None) => say!("{0} is being checked.", name),
         (ProviderState::Disabled, None) => say!("{0} is disabled in the configuration.", name),
         (ProviderState::Disabled, Some(reason)) => say!("{0} takes no part ({1}).", name, reason.sentence()),
+        (ProviderState::Degraded, Some(reason)) => {
+            say!("{0} has been degraded for {1} ({2}).", name, time(since), reason.sentence())
+        }
         (_, Some(reason)) => say!("{0} has been offline for {1} ({2}).", name, time(since), reason.sentence()),
         (_, None) => say!("{0} has been offline for {1}.", name, time(since)),
     }
@@ -341,6 +375,7 @@ fn trouble(provider: &Provider) -> Sentence {
     let name = &provider.settings.name;
     match provider.reason() {
         Some(_) if provider.on_cold_standby() => say!("{0} is on cold standby", name),
+        Some(reason) if provider.is_degraded() => say!("{0} is degraded ({1})", name, reason.sentence()),
         Some(reason) => say!("{0} is offline ({1})", name, reason.sentence()),
         None if provider.state() == ProviderState::Checking => say!("{0} is being checked", name),
         None => say!("{0} is offline", name),

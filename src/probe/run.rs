@@ -75,6 +75,8 @@ pub(super) struct Run {
     /// How long a probe may take before it is suspicious, fixed for the whole check.
     pub(super) wait: Duration,
     pub(super) phase: Phase,
+    /// Packets received, when it was to be judged the last time.
+    pub(super) heard: u32,
     probes: Vec<Probe>,
 }
 
@@ -90,7 +92,7 @@ struct Probe {
 impl Run {
     /// One that has not asked anybody.
     pub(super) const fn new(test: usize, started: Moment, wait: Duration, phase: Phase) -> Self {
-        Self { test, started, wait, phase, probes: vec![] }
+        Self { test, started, wait, phase, heard: 0, probes: vec![] }
     }
 
     pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim) {

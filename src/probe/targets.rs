@@ -17,7 +17,7 @@ pub(super) struct Targets {
     /// Whose turn it is: among those in good standing, and among the suspect ones.
     turns: [usize; 2],
     /// The test failed in the last check: then nobody is left out.
-    failing: bool,
+    pub(super) failing: bool,
     /// Each answer may take its time, as a script's does: one probe at a time, each waited for until `timeout`, and each target once. How
     /// long it takes says nothing of the line.
     pub(super) patient: bool,

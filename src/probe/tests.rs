@@ -159,10 +159,10 @@ fn a_dead_line_is_certain_after_the_burst() {
     assert_eq!(times, [0, 100, 150, 200, 250, 300, 350, 400, 450]);
     assert!(bench.sent.windows(2).all(|pair| pair[0].2 != pair[1].2), "each attempt goes to the next target");
     let check = &bench.done[0];
-    assert_eq!(millis(check.at.since(start)), 550);
+    assert_eq!(millis(check.at.since(start)), 650);
     assert_eq!(
         check.failure.as_ref().map(ToString::to_string).unwrap(),
-        "lost 9 of 9 probes to 2 targets, nothing received for 0.5 s"
+        "lost 9 of 9 probes to 2 targets, nothing received for 0.6 s"
     );
     assert!(!bench.watching, "the counter is closed");
 }
@@ -202,6 +202,102 @@ fn a_receiving_line_is_given_until_timeout() {
             assert_eq!(millis(bench.done[0].at.since(start)), 2000, "{why}");
         }
     }
+}
+
+#[test]
+fn a_line_that_begins_to_receive_is_looked_at_again() {
+    for (received, verdict, why) in [
+        (&[0][..], 650, "nothing came: dead"),
+        (&[1, 1], 750, "a single packet costs one more wait"),
+        (&[1, 2, 3, 4, 4], 1050, "each that is new another one"),
+        (&[1, 3, 5], 2000, "answers to the burst, or to the first step of a test that takes two: slow"),
+    ] {
+        let mut bench = Bench::new(vec![vec![A, B]]).warm();
+        let (start, mut received) = (bench.now, received.iter());
+        bench.begin();
+        while bench.done.is_empty() {
+            // Asked for once at each deadline from the first judgement on.
+            if millis(bench.now.since(start)) >= 649 && millis(bench.now.since(start)) % 100 == 49 {
+                bench.received = Some(received.next().copied().unwrap_or(9));
+            }
+            bench.pass(Duration::from_millis(1));
+        }
+        assert_eq!(millis(bench.done[0].at.since(start)), verdict, "{why}");
+    }
+}
+
+#[test]
+fn few_attempts_wait_no_longer_than_timeout() {
+    let mut bench = Bench::new(vec![vec![A, B]]).warm();
+    bench.limits.attempts = 1;
+    bench.limits.timeout = Duration::from_millis(400);
+    let start = bench.now;
+    bench.begin();
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(millis(bench.done[0].at.since(start)), 400);
+}
+
+#[test]
+fn the_window_is_as_long_as_configured() {
+    let mut bench = Bench::new(vec![vec![A]]);
+    for (size, checks, want) in [(1000, 1100, 1000), (20, 1, 20), (1000, 7, 27)] {
+        bench.limits.quality_window = size;
+        for _ in 0..checks {
+            bench.begin();
+            bench.pass(Duration::from_millis(10));
+            bench.answer(bench.sent.len() - 1);
+            bench.pass(Duration::from_millis(90));
+        }
+        assert_eq!(bench.prober.window().tally(bench.now, bench.limits.timeout, None).counted, want, "{size}");
+    }
+}
+
+#[test]
+fn spreads_of_latency_and_jitter() {
+    let mut bench = Bench::new(vec![vec![A, B]]);
+    assert_eq!(bench.prober.window().spreads(), None);
+    let told = |bench: &Bench| {
+        let (latency, jitter) = bench.prober.window().spreads().unwrap();
+        [latency, jitter].map(|it| [it.min, it.median, it.max].map(millis))
+    };
+    // One target is near and steady, the other far and less so.
+    for (latency, want) in [
+        (10, [[10, 10, 10], [0, 0, 0]]),
+        (50, [[10, 10, 50], [0, 0, 0]]),
+        (11, [[10, 11, 50], [1, 1, 1]]),
+        (70, [[10, 11, 70], [1, 1, 20]]),
+        (11, [[10, 11, 70], [0, 1, 20]]),
+    ] {
+        bench.begin();
+        bench.pass(Duration::from_millis(latency));
+        bench.answer(bench.sent.len() - 1);
+        bench.pass(Duration::from_secs(1));
+        assert_eq!(told(&bench), want);
+    }
+}
+
+#[test]
+fn an_outage_that_is_over_is_forgiven() {
+    let mut bench = Bench::new(vec![vec![A]]).warm();
+    let loss = |bench: &Bench| {
+        let tally = bench.prober.window().tally(bench.now, bench.limits.timeout, None);
+        (tally.lost, tally.counted)
+    };
+    // The first probe is lost, and an attempt answered.
+    bench.begin();
+    bench.pass(Duration::from_millis(120));
+    bench.answer(1);
+    bench.pass(Duration::from_secs(1));
+    assert_eq!(loss(&bench), (0, 40), "it may still come");
+    for _ in 0..3 {
+        bench.begin();
+        bench.pass(Duration::from_secs(3));
+    }
+    assert_eq!(loss(&bench), (4, 44));
+    bench.prober.forgive();
+    assert_eq!(loss(&bench), (1, 41), "what was lost while the line worked stays lost");
+    bench.prober.begin_anew();
+    assert_eq!(loss(&bench), (0, 40), "unless it was another link");
 }
 
 #[test]
@@ -428,12 +524,12 @@ fn a_slow_script_beside_a_ping_loses_nothing() {
 fn a_silent_gateway_fails_the_check_now() {
     let asked = |time| Neighbour::Asked(Duration::from_millis(time));
     let silent = "the gateway 192.168.1.1 does not answer ARP";
-    let little = "lost 9 of 9 probes to 2 targets, nothing received for 0.5 s";
+    let little = "lost 9 of 9 probes to 2 targets, nothing received for 0.6 s";
     for (received, gateway, after, want, why) in [
-        (Some(80), Neighbour::Failed, 550, silent, "whatever is received"),
-        (None, Neighbour::Failed, 550, silent, "also where that cannot be counted"),
-        (Some(0), Neighbour::Failed, 550, silent, "named where the check fails anyway"),
-        (Some(80), asked(1500), 550, silent, "asked twice in vain"),
+        (Some(80), Neighbour::Failed, 650, silent, "whatever is received"),
+        (None, Neighbour::Failed, 650, silent, "also where that cannot be counted"),
+        (Some(0), Neighbour::Failed, 650, silent, "named where the check fails anyway"),
+        (Some(80), asked(1500), 650, silent, "asked twice in vain"),
         (
             Some(80),
             asked(500),
@@ -441,9 +537,9 @@ fn a_silent_gateway_fails_the_check_now() {
             "lost 9 of 9 probes to 2 targets within 2.0 s on a line that received 80 packets",
             "once",
         ),
-        (Some(0), asked(500), 550, silent, "enough for the name"),
-        (Some(0), asked(20), 550, little, "the kernel has only just begun to ask"),
-        (Some(0), Neighbour::Reachable, 550, little, "the gateway answers, and nobody behind it"),
+        (Some(0), asked(500), 650, silent, "enough for the name"),
+        (Some(0), asked(20), 650, little, "the kernel has only just begun to ask"),
+        (Some(0), Neighbour::Reachable, 650, little, "the gateway answers, and nobody behind it"),
         (
             None,
             Neighbour::Reachable,

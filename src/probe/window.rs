@@ -1,4 +1,4 @@
-//! Latency, jitter and loss, from first probes alone: those of a burst would bias all three. Kept by `probe`.
+//! Latency, jitter and loss, from first probes alone: those of a burst would bias all three. Kept by `probe`, judged by `quality`.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -8,25 +8,31 @@ use super::Aim;
 use super::pace::Pace;
 use crate::event::ProbeToken;
 use crate::moment::Moment;
+use crate::order::sorted;
+use crate::settings::CheckSettings;
 
-/// First probes kept.
-const SIZE: usize = 100;
+/// First probes that an answer, however late, is matched to.
+const OPEN: usize = 64;
 
-/// The last first probes, and the smoothed round trip.
+/// The last `quality_window` first probes, and the smoothed round trip.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     probes: VecDeque<Probe>,
+    /// Those without an answer, oldest first.
+    open: VecDeque<(ProbeToken, Aim)>,
     pace: Pace,
 }
 
-#[derive(Clone, Debug)]
+/// Small, as a provider may have a thousand of them.
+#[derive(Clone, Copy, Debug)]
 struct Probe {
-    token: ProbeToken,
-    aim: Aim,
     at: Moment,
     /// How long its answer takes says nothing of the line.
     patient: bool,
     fate: Fate,
+    sequence: u16,
+    /// Test and target.
+    aim: (u16, u16),
 }
 
 /// What became of first probes.
@@ -40,57 +46,91 @@ pub struct Tally {
     pub answer: Option<(Moment, Duration)>,
 }
 
+/// Of many figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spread {
+    /// The least.
+    pub min: Duration,
+    /// The one in the middle; of two the lower: one that was measured.
+    pub median: Duration,
+    /// The most.
+    pub max: Duration,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Pending,
     Answered {
-        after: Duration,
+        micros: u32,
     },
-    /// Its check has failed: lost, unless an answer comes after all.
+    /// Lost, unless an answer comes after all.
     Lost,
-    /// Sent across a link that was lost: neither loss nor latency.
+    /// Lost as the whole check was.
+    Outage,
+    /// Neither loss nor latency: sent across a link that was lost, or in an outage that is over.
     Void,
 }
 
 impl Window {
-    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim, patient: bool) {
-        if self.probes.len() >= SIZE {
+    /// A first probe was sent; `patient`: how long its answer takes says nothing of the line. `limits` say how many are kept.
+    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim, patient: bool, limits: &CheckSettings) {
+        // One that can only come late is lost, whatever becomes of the link.
+        self.settle(Fate::Pending, Fate::Lost, |sent| at.since(sent) >= limits.timeout);
+        while self.probes.len() >= limits.quality_window.max(1) {
             self.probes.pop_front();
         }
-        self.probes.push_back(Probe { token, aim, at, patient, fate: Fate::Pending });
+        let (sequence, place) = (token.sequence, numbers(aim.test, aim.target));
+        self.probes.push_back(Probe { at, fate: Fate::Pending, sequence, aim: place, patient });
+        if self.open.len() >= OPEN {
+            self.open.pop_front();
+        }
+        self.open.push_back((token, aim));
     }
 
     /// An answer, however late, un-loses its probe: whom it was sent to, and when.
     pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) -> Option<(Aim, Moment)> {
-        let found = self.probes.iter_mut().rev().find(|probe| probe.token == token && probe.aim.fits(source));
-        let probe = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost))?;
+        let place = self.open.iter().rposition(|(open, aim)| *open == token && aim.fits(source))?;
+        let (_, aim) = self.open.remove(place)?;
+        let found = self.probes.iter_mut().rev().find(|probe| probe.sequence == token.sequence);
+        let probe = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost | Fate::Outage))?;
         let sample = at.since(probe.at);
-        probe.fate = Fate::Answered { after: sample };
+        probe.fate = Fate::Answered { micros: u32::try_from(sample.as_micros()).unwrap_or(u32::MAX) };
         if !probe.patient {
             self.pace.sample(sample);
         }
-        Some((probe.aim, probe.at))
+        Some((aim, probe.at))
     }
 
     /// Whom the probe with this sequence number was sent to, if it may have gone to `target`.
     pub(super) fn aim(&self, sequence: u16, target: Option<IpAddr>) -> Option<Aim> {
-        let all = self.probes.iter().rev();
-        all.map(|probe| (probe.token, probe.aim))
-            .find(|(token, aim)| token.sequence == sequence && aim.fits(target))
-            .map(|(_, aim)| aim)
+        let fits = |(token, aim): &&(ProbeToken, Aim)| token.sequence == sequence && aim.fits(target);
+        self.open.iter().rev().find(fits).map(|(_, aim)| *aim)
     }
 
+    /// The link was lost, or the way to it: answers on their way prove nothing.
     pub(super) fn forget_pending(&mut self) {
-        self.settle_pending(Fate::Void);
+        self.settle(Fate::Pending, Fate::Void, |_| true);
+        self.open.clear();
     }
 
-    /// The check of the pending probes has failed.
-    pub(super) fn lose_pending(&mut self) {
-        self.settle_pending(Fate::Lost);
+    /// The check begun then has failed.
+    pub(super) fn lose_pending(&mut self, begun: Moment) {
+        self.settle(Fate::Pending, Fate::Outage, |sent| sent >= begun);
     }
 
-    fn settle_pending(&mut self, fate: Fate) {
-        self.probes.iter_mut().filter(|probe| probe.fate == Fate::Pending).for_each(|probe| probe.fate = fate);
+    /// The outage is over: it has had its verdict, and says nothing of the line as it is now.
+    pub(super) fn forgive(&mut self) {
+        self.settle(Fate::Outage, Fate::Void, |_| true);
+    }
+
+    /// The link is another one: what was lost on the one before says nothing of it.
+    pub(super) fn begin_anew(&mut self) {
+        self.forgive();
+        self.settle(Fate::Lost, Fate::Void, |_| true);
+    }
+
+    fn settle(&mut self, from: Fate, to: Fate, which: impl Fn(Moment) -> bool) {
+        self.probes.iter_mut().filter(|it| it.fate == from && which(it.at)).for_each(|it| it.fate = to);
     }
 
     /// The smoothed round trip.
@@ -105,13 +145,15 @@ impl Window {
 
     /// What became of the first probes to `target` (test and target by number), or of all. One younger than `timeout` may still be answered and is not counted.
     pub fn tally(&self, now: Moment, timeout: Duration, target: Option<(usize, usize)>) -> Tally {
+        let target = target.map(|(test, target)| numbers(test, target));
         let mut tally = Tally::default();
-        for probe in
-            self.probes.iter().filter(|probe| target.is_none_or(|target| target == (probe.aim.test, probe.aim.target)))
-        {
+        for probe in self.probes.iter().filter(|probe| target.is_none_or(|target| target == probe.aim)) {
             match probe.fate {
-                Fate::Answered { after } => tally.answer = tally.answer.max(Some((probe.at + after, after))),
-                Fate::Lost => tally.lost += 1,
+                Fate::Answered { micros } => {
+                    let after = Duration::from_micros(micros.into());
+                    tally.answer = tally.answer.max(Some((probe.at + after, after)));
+                }
+                Fate::Lost | Fate::Outage => tally.lost += 1,
                 Fate::Pending if now.since(probe.at) >= timeout => tally.lost += 1,
                 Fate::Pending | Fate::Void => continue,
             }
@@ -119,4 +161,36 @@ impl Window {
         }
         tally
     }
+
+    /// The latencies, and the differences between those of two answers in a row of one target, as another target is another way.
+    /// `None`: no answer.
+    pub fn spreads(&self) -> Option<(Spread, Spread)> {
+        let (mut latencies, mut differences) = (Vec::new(), Vec::new());
+        let mut before: Vec<((u16, u16), u32)> = Vec::new();
+        for probe in self.probes.iter().filter(|probe| !probe.patient) {
+            let Fate::Answered { micros } = probe.fate else { continue };
+            latencies.push(micros);
+            match before.iter_mut().find(|it| it.0 == probe.aim) {
+                Some((_, last)) => {
+                    differences.push(last.abs_diff(micros));
+                    *last = micros;
+                }
+                None => before.push((probe.aim, micros)),
+            }
+        }
+        Some((spread(latencies)?, spread(differences).unwrap_or_default()))
+    }
+}
+
+fn spread(numbers: Vec<u32>) -> Option<Spread> {
+    let sorted = sorted(numbers);
+    let at = |place: usize| sorted.get(place).map(|micros| Duration::from_micros((*micros).into()));
+    let last = sorted.len().checked_sub(1)?;
+    Some(Spread { min: at(0)?, median: at(last / 2)?, max: at(last)? })
+}
+
+/// There are fewer than 65536 of each.
+fn numbers(test: usize, target: usize) -> (u16, u16) {
+    let number = |it: usize| u16::try_from(it).unwrap_or(u16::MAX);
+    (number(test), number(target))
 }

@@ -147,11 +147,11 @@ mod tests {
             "2 providers, the preferred one first:
   1. fiber (Fibre): interface wan, priority 2, device, gateway and address from netifd
      tests internet, every 1s while active, every 5s otherwise
-     a silent line is noticed in about 1.1 s (half an interval on average + 0.55 s of probing)
+     a silent line is noticed in about 1.2 s (half an interval on average + 0.65 s of probing)
      a slow line that still receives has 2 s to answer
   2. lte: device wwan0, priority 9, metered, no gateway (point-to-point)
      tests internet, every 1s while active, every 1m otherwise
-     a silent line is noticed in about 1.1 s (half an interval on average + 0.55 s of probing)
+     a silent line is noticed in about 1.2 s (half an interval on average + 0.65 s of probing)
      a slow line that still receives has 2 s to answer
 Tests:
   internet: ping 1.1.1.1, 8.8.8.8, 9.9.9.9, 208.67.222.222

@@ -15,6 +15,7 @@ mod names;
 mod netifd;
 mod outage;
 mod policy;
+mod quality;
 mod recover;
 mod scripts;
 mod series;

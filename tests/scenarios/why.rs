@@ -32,7 +32,7 @@ fn code(world: &World, name: &str) -> (&'static str, &'static str) {
     (it.role, it.reason_code)
 }
 
-const DEAD: &str = "lost 9 of 9 probes to 4 targets, nothing received for 0.5 s";
+const DEAD: &str = "lost 9 of 9 probes to 4 targets, nothing received for 0.6 s";
 
 #[test]
 fn a_silent_cut_and_the_way_back() {
@@ -50,7 +50,7 @@ fn a_silent_cut_and_the_way_back() {
     assert!(said(&world, "c").ends_with("It takes over only if all of these fail: a, b."));
 
     world.line("wan0").silent = true;
-    world.pass(secs(20));
+    world.pass(ms(20_100));
     assert_eq!(headline(&world), (format!("a is offline ({DEAD}); online through b for 19s, 21 ms."), "best"));
     assert_eq!(code(&world, "a"), ("unusable", "lost_probes"));
     assert_eq!(

@@ -9,6 +9,7 @@ use super::super::duration::show;
 use super::super::{
     CheckSettings, Host, ProviderSettings, Record, Recover, Required, Settings, Target, TestKind, TestSettings,
 };
+use crate::probe::least_wait;
 use crate::uci::Short;
 
 /// The pause between two probes of an active metered provider is at least this.
@@ -92,7 +93,10 @@ fn write_detection(provider: &ProviderSettings, tests: &[&TestSettings], out: &m
 fn probing(check: &CheckSettings) -> Duration {
     match check.attempts.checked_sub(1) {
         None => check.min_timeout,
-        Some(gaps) => check.min_timeout.saturating_mul(2).saturating_add(check.attempt_interval.saturating_mul(gaps)),
+        Some(gaps) => {
+            let burst = check.min_timeout.saturating_mul(2).saturating_add(check.attempt_interval.saturating_mul(gaps));
+            burst.max(least_wait(check))
+        }
     }
 }
 
@@ -197,11 +201,11 @@ mod tests {
     fn how_long_detection_takes() {
         let fast = "option interval 50ms\noption attempts 12\noption attempt_interval 10ms\noption min_timeout 20ms\n";
         for (options, metered, want, why) in [
-            ("", "0", "1.1", "shipped settings: 0.5 s + 0.1 s + 7 x 50 ms + 0.1 s"),
+            ("", "0", "1.2", "shipped settings: 0.5 s + 0.65 s"),
             (fast, "0", "0.2", "the fast profile: 25 ms + 20 ms + 11 x 10 ms + 20 ms"),
             (fast, "1", "0.7", "the same where it costs money: 500 ms of pause"),
             ("option attempts 0\n", "0", "0.6", "no further probes: the first wait alone"),
-            ("option down 3\n", "0", "3.1", "two more intervals"),
+            ("option down 3\n", "0", "3.2", "two more intervals"),
         ] {
             let text = format!(
                 "config failover settings\n{options}config provider a\noption device eth0\noption metered {metered}\n"
@@ -244,7 +248,7 @@ mod tests {
     fn how_a_provider_is_checked() {
         const TESTS: &str = "config test ping\nlist target 1.1.1.1\nconfig test tcp\noption type tcp\nlist target a.example\n\
             config test arp\noption type arp\nconfig test exec\noption type exec\noption script /root/a\n";
-        const SOON: &str = "     a silent line is noticed in about 1.1 s (half an interval on average + 0.55 s of probing)\n     \
+        const SOON: &str = "     a silent line is noticed in about 1.2 s (half an interval on average + 0.65 s of probing)\n     \
             a slow line that still receives has 2 s to answer\n";
         const SCRIPTS: &str = "     when a silent line is noticed depends on its scripts, which have 2s each time\n";
         const NEAR: &str =
