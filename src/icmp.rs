@@ -29,20 +29,17 @@ pub enum Icmp {
     },
 }
 
-/// Payload length of a request in bytes: the cookie, padded to what `ping` sends.
-pub const PAYLOAD: usize = 56;
-
-/// An echo request, without IP header.
-pub fn echo_request(id: u16, sequence: u16, cookie: u64) -> [u8; 8 + PAYLOAD] {
-    let mut packet = [0_u8; 8 + PAYLOAD];
-    let fields =
-        [8_u8, 0, 0, 0].into_iter().chain(id.to_be_bytes()).chain(sequence.to_be_bytes()).chain(cookie.to_be_bytes());
-    for (byte, value) in packet.iter_mut().zip(fields) {
-        *byte = value;
+/// An echo request, without IP header, whose payload has `size` bytes: the cookie, which none is without, and zeros.
+pub fn echo_request(id: u16, sequence: u16, cookie: u64, size: u16) -> Vec<u8> {
+    let mut packet = vec![8, 0, 0, 0];
+    packet.extend_from_slice(&id.to_be_bytes());
+    packet.extend_from_slice(&sequence.to_be_bytes());
+    packet.extend_from_slice(&cookie.to_be_bytes());
+    packet.resize(packet.len().max(8 + usize::from(size)), 0);
+    let sum = checksum(&packet).to_be_bytes();
+    if let [_, _, high, low, ..] = packet.as_mut_slice() {
+        [*high, *low] = sum;
     }
-    let [high, low] = checksum(&packet).to_be_bytes();
-    let [_, _, a, b, ..] = &mut packet;
-    (*a, *b) = (high, low);
     packet
 }
 
@@ -121,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_reply_to_a_request_carries_its_marks_back() {
-        let mut body = echo_request(7, 9, 0xdead_beef_0102_0304).to_vec();
+        let mut body = echo_request(7, 9, 0xdead_beef_0102_0304, 56);
         assert_eq!(checksum(&body), 0, "a request verifies");
         body[0] = 0;
         body[2..4].fill(0);
@@ -130,8 +127,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_as_long_as_it_should_be_and_verifies() {
+        for (size, length, why) in [
+            (56, 64, "what ping sends"),
+            (9, 17, "an odd number"),
+            (1472, 1480, "a full frame"),
+            (0, 16, "never without the cookie"),
+        ] {
+            let request = echo_request(7, 9, u64::MAX, size);
+            assert_eq!((request.len(), checksum(&request)), (length, 0), "{why}");
+        }
+    }
+
+    #[test]
     fn an_error_names_the_request() {
-        let request = echo_request(7, 9, 1);
+        let request = echo_request(7, 9, 1, 56);
         let mut body = vec![3, 1, 0, 0, 0, 0, 0, 0];
         body.extend(ip(1, [1, 1, 1, 1], &request[..8]));
         let error = ip(1, [10, 0, 0, 1], &with_checksum(body));
@@ -141,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_truncation_and_every_flipped_byte_is_survived() {
-        let mut body = echo_request(7, 9, 5).to_vec();
+        let mut body = echo_request(7, 9, 5, 56);
         body[0] = 0;
         body[2..4].fill(0);
         let reply = ip(1, [10, 0, 0, 1], &with_checksum(body));

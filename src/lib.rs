@@ -11,8 +11,10 @@
 pub mod advice;
 pub mod cadence;
 pub mod core;
+pub mod dns;
 pub mod draft;
 pub mod event;
+pub mod http;
 pub mod icmp;
 pub mod import;
 pub mod init;

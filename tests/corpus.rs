@@ -40,3 +40,13 @@ fn ubus() {
 fn netifd() {
     replay("netifd", failoverd::netifd::exercise);
 }
+
+#[test]
+fn dns() {
+    replay("dns", failoverd::dns::exercise);
+}
+
+#[test]
+fn http() {
+    replay("http", failoverd::http::exercise);
+}

@@ -185,7 +185,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     option("ttl", TEST, number(1, 255), "64", "ping: hops a probe may take"),
     option("query", TEST, Kind::Name, "example.org", "dns: name that the targets are asked for"),
     option("record", TEST, Kind::Choice(&["A", "AAAA"]), "A", "dns: what they are asked about it"),
-    list("status", TEST, number(100, 599), "", "http: expected status; omitted: 200 and 204"),
+    list("status", TEST, number(100, 599), "", "http: expected status; omitted: 200 and 204, or 204 alone where every target ends in /generate_204"),
     option("expect", TEST, Kind::Text, "", "dns: address that must be in the answer; http: what the page must contain"),
     option("script", TEST, Kind::Script, "", "exec: path of the script, whose exit status is the answer"),
 ];

@@ -28,8 +28,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::asker::Askers;
 use super::conntrack::Connections;
+use super::exec::Scripts;
 use super::hotplug::{self, Runner};
-use super::netlink::{Kernel, Watcher};
+use super::netlink::{Kernel, Neighbours, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
 use super::ubus::{Bus, BusEvent, Request};
@@ -61,7 +62,9 @@ pub(crate) struct Daemon {
     askers: Askers,
     counters: Counters,
     connections: Connections,
-    scripts: Runner,
+    scripts: Scripts,
+    neighbours: Neighbours,
+    hotplug: Runner,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
     sequence: u64,
@@ -126,7 +129,9 @@ impl Daemon {
             askers: Askers::default(),
             counters: Counters::default(),
             connections: Connections::default(),
-            scripts: Runner::new(Path::new(hotplug::DIRECTORY)),
+            scripts: Scripts::default(),
+            neighbours: Neighbours::default(),
+            hotplug: Runner::new(Path::new(hotplug::DIRECTORY)),
             bus: Bus::new(&places.socket),
             lookups: vec![],
             sequence: 0,
@@ -151,7 +156,8 @@ impl Daemon {
             let now = clock::now();
             let waiting = self.checks.iter().map(|check| check.until).min();
             let unread = self.unread.as_ref().map(|(at, _)| *at);
-            let deadline = self.core.next_wakeup().into_iter().chain(waiting).chain(unread).min();
+            let deadline =
+                self.core.next_wakeup().into_iter().chain(waiting).chain(unread).chain(self.askers.deadline()).min();
             let sleep =
                 tokio::time::sleep_until(clock::instant(now, deadline.unwrap_or(now + Duration::from_secs(3600))));
             // The kernel's changes come first: an answer counts only in the light of the routes it came by. After each reading the
@@ -175,6 +181,8 @@ impl Daemon {
                     }
                 }
                 event = self.askers.next() => self.feed(event).await,
+                event = self.scripts.next() => self.feed(event).await,
+                event = self.neighbours.next() => self.feed(event).await,
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop).await,
                     Caught::Reload => drop(self.reload().await),
@@ -196,7 +204,7 @@ impl Daemon {
                     BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
                     BusEvent::HotplugUnheard { environment, cause } => {
                         log::debug!("procd runs no scripts for this: {cause}");
-                        self.scripts.run(environment);
+                        self.hotplug.run(environment);
                     }
                     BusEvent::Connected => {}
                     BusEvent::Disconnected(reason) => log::debug!("ubus is away: {reason}"),
@@ -225,9 +233,13 @@ impl Daemon {
         match action {
             Action::Probe { provider, device, token, question, timeout } => {
                 let sent = match question {
-                    Question::Ping { target, .. } => {
-                        self.probers.send(provider, device, token, target).map_err(Refusal::NotSent)
+                    Question::Ping { target, size, ttl } => {
+                        self.probers.send(provider, device, token, target, size, ttl).map_err(Refusal::NotSent)
                     }
+                    Question::Exec { script, environment } => {
+                        self.scripts.ask(provider, token, script, environment, timeout)
+                    }
+                    Question::Arp { gateway } => self.neighbours.ask(provider, device, token, gateway, timeout),
                     question => self.askers.ask(provider, device, token, question, timeout),
                 };
                 return Some(Event::ProbeRefused { provider, token, cause: sent.err()? });
@@ -235,6 +247,8 @@ impl Daemon {
             Action::CloseProber(provider) => {
                 self.probers.close(provider);
                 self.askers.close(provider);
+                self.scripts.close(provider);
+                self.neighbours.close(provider);
             }
             Action::Resolve { provider, device, name, servers, timeout } => {
                 self.askers.resolve(provider, device, name, servers, timeout);
@@ -249,7 +263,7 @@ impl Daemon {
             }
             Action::CountReceived { provider, device, gateway } => {
                 let packets = self.counters.count(provider);
-                let gateway = gateway.map_or(Neighbour::Unknown, |gateway| self.askers.neighbour(device, gateway));
+                let gateway = gateway.map_or(Neighbour::Unknown, |gateway| self.neighbours.state(device, gateway));
                 return Some(Event::Received { provider, packets, gateway });
             }
             Action::StopWatching(provider) => self.counters.stop(provider),

@@ -1,6 +1,6 @@
 //! Tests of type exec: scripts, each in a process group of its own, whose exit status is the answer.
 //!
-//! `asker` hands over what is asked and waits in [`Scripts::next`]. Nothing here waits for a script: the signal that a child has ended
+//! The event loop hands over what is asked and waits in [`Scripts::next`]. Nothing here waits for a script: the signal that a child has ended
 //! leads to those that have, and what takes too long is killed with all that it has started.
 
 use std::collections::VecDeque;
@@ -145,7 +145,7 @@ impl Script {
             Err(error) => {
                 self.state = State::Over;
                 let cause = Refusal::NotSent(format!("{}: {error}", self.path));
-                self.tell(events, Err(cause));
+                self.tell(events, Some(cause));
             }
         }
     }
@@ -156,9 +156,9 @@ impl Script {
         if let Some(ended) = group.finished() {
             self.state = State::Over;
             let status = ended.ok().and_then(|status| status.code());
-            self.tell(events, if status == Some(0) { Ok(now) } else { Err(Refusal::Script { status }) });
+            self.tell(events, (status != Some(0)).then_some(Refusal::Script { status }));
         } else if self.until <= now {
-            self.tell(events, Err(Refusal::Script { status: None }));
+            self.tell(events, Some(Refusal::Script { status: None }));
             self.kill();
         }
     }
@@ -175,14 +175,19 @@ impl Script {
         };
     }
 
-    fn tell(&mut self, events: &mut VecDeque<Event>, outcome: Result<Moment, Refusal>) {
-        let provider = self.provider;
-        for token in self.tokens.drain(..) {
-            events.push_back(match &outcome {
-                Ok(at) => Event::Answered { provider, token, at: *at },
-                Err(cause) => Event::ProbeRefused { provider, token, cause: cause.clone() },
-            });
+    /// `None`: it said yes.
+    fn tell(&mut self, events: &mut VecDeque<Event>, cause: Option<Refusal>) {
+        for token in std::mem::take(&mut self.tokens) {
+            events.push_back(outcome(self.provider, token, cause.as_ref()));
         }
+    }
+}
+
+/// What the core is told of a probe that was not lost: refused with this cause, or answered.
+pub(crate) fn outcome(provider: ProviderId, token: ProbeToken, cause: Option<&Refusal>) -> Event {
+    match cause {
+        Some(cause) => Event::ProbeRefused { provider, token, cause: cause.clone() },
+        None => Event::Answered { provider, token, at: clock::now() },
     }
 }
 

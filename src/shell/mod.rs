@@ -19,6 +19,7 @@ mod prober;
 mod received;
 mod replace;
 mod runtime;
+mod socket;
 mod start;
 mod state;
 #[cfg(test)]

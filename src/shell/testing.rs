@@ -65,6 +65,36 @@ impl Drop for Namespace {
     }
 }
 
+/// Two uplinks that look the same, each with a machine behind it that answers; returns those machines.
+pub(crate) fn twins() -> (Namespace, [Namespace; 2]) {
+    let here = Namespace::new();
+    let there = ["a", "b"].map(|name| {
+        let peer = Namespace::new();
+        let (near, far, path) = (format!("wan-{name}"), format!("far-{name}"), peer.path());
+        here.run(move || {
+            ip(&format!("link add {near} type veth peer name {far}"));
+            ip(&format!("link set {far} netns {path}"));
+            ip(&format!("addr add 192.168.1.2/24 dev {near}"));
+            ip(&format!("link set {near} up"));
+        });
+        let far = format!("far-{name}");
+        peer.run(move || {
+            ip("link set lo up");
+            ip(&format!("addr add 192.168.1.1/24 dev {far}"));
+            ip(&format!("link set {far} up"));
+        });
+        peer
+    });
+    here.run(|| {
+        for (dev, table) in [("wan-a", 71), ("wan-b", 72)] {
+            std::fs::write(format!("/proc/sys/net/ipv4/conf/{dev}/rp_filter"), "0").unwrap();
+            ip(&format!("route add 192.168.1.0/24 dev {dev} table {table}"));
+            ip(&format!("rule add oif {dev} lookup {table}"));
+        }
+    });
+    (here, there)
+}
+
 /// Runs a future as the daemon would: on one thread.
 pub(crate) fn in_runtime<T>(future: impl Future<Output = T>) -> T {
     super::runtime::block_on(future).unwrap()

@@ -1,6 +1,6 @@
 //! The kernel's neighbour table: how it stands with a gateway, and tests of type arp, for which it solicits the gateway.
 //!
-//! `asker` hands over what is asked and waits in [`Neighbours::next`]. The kernel's notices of its neighbours are heard only while a
+//! The event loop hands over what is asked and waits in [`Neighbours::next`]. The kernel's notices of its neighbours are heard only while a
 //! question is open: a busy LAN has many. Requests are answered before `send` returns, so they need no waiting.
 
 #![allow(unsafe_code)]
@@ -20,6 +20,7 @@ use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::io::unix::AsyncFd;
 
 use super::super::clock;
+use super::super::exec::outcome;
 use super::ENOENT;
 use super::wire::{Body, INET, Malformed, split};
 
@@ -177,18 +178,17 @@ impl Neighbours {
 
     /// An entry has changed.
     fn heard(&mut self, device: IfIndex, address: IpAddr, state: u16) {
-        let at = clock::now();
+        let cause = match state {
+            REACHABLE => None,
+            FAILED => Some(Refusal::NoNeighbour(address)),
+            _ => return,
+        };
         for gateway in self.gateways.iter_mut().filter(|it| (it.device, it.address) == (device, address)) {
-            let provider = gateway.provider;
-            let event = |(token, _)| match state {
-                REACHABLE => Event::Answered { provider, token, at },
-                _ => Event::ProbeRefused { provider, token, cause: Refusal::NoNeighbour(address) },
-            };
-            if [REACHABLE, FAILED].contains(&state) {
-                self.events.extend(gateway.open.drain(..).map(event));
+            for (token, _) in std::mem::take(&mut gateway.open) {
+                self.events.push_back(outcome(gateway.provider, token, cause.as_ref()));
             }
         }
-        if state == REACHABLE {
+        if cause.is_none() {
             self.gateways.retain(|it| (it.device, it.address) != (device, address));
         }
     }
