@@ -27,7 +27,8 @@ use targets::Targets;
 /// Fewer packets than this since the suspicion began, and the line is dead rather than slow.
 const ALIVE_PACKETS: u32 = 5;
 
-/// What an answer may have come in: a page with its handshake. That our own probes are answered is no sign that other traffic passes.
+/// What an answer may have come in: a page with its handshake. That other probes of ours are answered in time is no sign that those that are
+/// not only take longer.
 const ANSWER_PACKETS: u32 = 6;
 
 /// The count of received packets may take this long, even where `timeout` is over before.
@@ -101,8 +102,10 @@ struct Running {
     limits: CheckSettings,
     /// Since when the received packets are counted.
     watching: Option<Moment>,
-    /// Answers to our own probes since then, wrong ones too.
+    /// Answers to our own probes since then that came in time, wrong ones too.
     own: u32,
+    /// One did not: the line is slow rather than dead.
+    slow: bool,
 }
 
 impl Prober {
@@ -197,7 +200,7 @@ impl Prober {
             run.sent(now, token, aim);
             runs.push(run);
         }
-        self.running = Some(Running { runs, limits: limits.clone(), watching: None, own: 0 });
+        self.running = Some(Running { runs, limits: limits.clone(), watching: None, own: 0, slow: false });
         self.conclude(now, out);
     }
 
@@ -230,10 +233,9 @@ impl Prober {
         let extra = self.extra.take_if(|(_, asked, aim)| *asked == token && aim.fits(source));
         let mut heard = first.or(extra.map(|(sent, _, aim)| (aim, sent)));
         if let Some(running) = &mut self.running {
-            for run in &mut running.runs {
-                heard = run.answered(at, source, token).or(heard);
-            }
-            running.own += u32::from(heard.is_some() && running.watching.is_some());
+            let found = running.runs.iter_mut().find_map(|run| Some((run.answered(at, source, token)?, run.wait)));
+            heard = found.map(|(heard, _)| heard).or(heard);
+            running.hear(found.map(|((_, sent), wait)| at.since(sent) <= wait));
         }
         if let Some((aim, sent)) = heard
             && let Some(targets) = self.tests.get_mut(aim.test)
@@ -259,10 +261,10 @@ impl Prober {
         let extra = self.extra.filter(|(_, asked, aim)| asked.sequence == sequence && aim.fits(target));
         let mut refused = self.window.aim(sequence, target).or(extra.map(|(.., aim)| aim));
         if let Some(running) = &mut self.running {
-            for run in &mut running.runs {
-                refused = run.refused(now, sequence, target, cause).or(refused);
-            }
-            running.own += u32::from(refused.is_some() && cause.is_answer() && running.watching.is_some());
+            let found =
+                running.runs.iter_mut().find_map(|run| Some((run.refused(now, sequence, target, cause)?, run.wait)));
+            refused = found.map(|((aim, _), _)| aim).or(refused);
+            running.hear(found.filter(|_| cause.is_answer()).map(|((_, sent), wait)| now.since(sent) <= wait));
         }
         if let Some(aim) = refused
             && let Some(targets) = self.tests.get_mut(aim.test)
@@ -299,6 +301,7 @@ impl Prober {
             let within = since.map_or(Duration::ZERO, |since| now.since(since));
             let patience = run.started + running.limits.timeout;
             run.phase = match (packets, silent_for(GATEWAY_SILENT)) {
+                (packets, None) if running.slow => Phase::Patient { until: patience, packets },
                 // Something comes in: the first answers, or parts of them, on a line that has become slow.
                 (Some(packets), None) if packets < ALIVE_PACKETS && packets > run.heard && now < patience => {
                     run.heard = packets;
@@ -331,7 +334,7 @@ impl Prober {
                             if running.watching.is_some() {
                                 out.push(Step::Unwatch);
                             }
-                            (running.watching, running.own) = (Some(now), 0);
+                            (running.watching, running.own, running.slow) = (Some(now), 0, false);
                             out.push(Step::Watch);
                         }
                         doubtful = true;
@@ -469,6 +472,17 @@ impl Prober {
 fn token(id: u16, sequence: &mut u16, random: &mut Random) -> ProbeToken {
     *sequence = sequence.wrapping_add(1);
     ProbeToken { id, sequence: *sequence, cookie: random.next() }
+}
+
+impl Running {
+    /// An answer to a probe of this check, in time or not: the one is no sign of life for a test that gets none, the other one is.
+    fn hear(&mut self, in_time: Option<bool>) {
+        match in_time.filter(|_| self.watching.is_some()) {
+            Some(true) => self.own = self.own.saturating_add(1),
+            Some(false) => self.slow = true,
+            None => {}
+        }
+    }
 }
 
 impl Aim {

@@ -109,19 +109,19 @@ impl Run {
         Some((probe.aim, probe.at))
     }
 
-    /// A refused probe need not be waited for: the next step comes now. Tells whom it was sent to.
+    /// A refused probe need not be waited for: the next step comes now. Tells whom it was sent to, and when.
     pub(super) fn refused(
         &mut self,
         now: Moment,
         sequence: u16,
         target: Option<IpAddr>,
         cause: &Refusal,
-    ) -> Option<Aim> {
+    ) -> Option<(Aim, Moment)> {
         let last = self.probes.len().saturating_sub(1);
         let fits = |probe: &Probe| probe.token.sequence == sequence && probe.aim.fits(target);
         let (position, probe) = self.probes.iter_mut().enumerate().find(|(_, probe)| fits(probe))?;
         probe.refused = Some(cause.clone());
-        let aim = probe.aim;
+        let found = (probe.aim, probe.at);
         let all = self.probes.iter().all(|probe| probe.refused.is_some());
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: now },
@@ -134,7 +134,7 @@ impl Run {
             }
             _ => {}
         }
-        Some(aim)
+        Some(found)
     }
 
     /// Why the test failed, given a gateway that is silent and what the line received. What somebody said tells more than what was lost,

@@ -128,13 +128,38 @@ fn our_own_answers_are_no_sign_of_life_for_a_test_that_fails() {
         bench.received = received;
         let start = bench.now;
         bench.begin();
-        // The other test is late enough to be counted.
+        // The other test is answered in time, and late enough to be counted.
         bench.pass(Duration::from_millis(120));
-        bench.answer(0);
+        let again = bench.sent.iter().position(|(at, _, target)| *at > start && [A, B].contains(target)).unwrap();
+        bench.answer(again);
         bench.pass(Duration::from_secs(3));
         let check = &bench.done[0];
         assert_eq!(millis(check.at.since(start)), ends, "{why}");
         assert_eq!(bench.named, [Some(1)], "{why}");
+    }
+}
+
+#[test]
+fn late_answers_to_others_are_a_sign_that_the_line_is_slow() {
+    for (late, why) in [(true, "from 10 to 600 ms at once, and the second test takes two round trips"), (false, "dead")]
+    {
+        let mut bench = Bench::new(vec![vec![A, B], vec![C, D]]).warm();
+        bench.limits.required = Required::All;
+        bench.received = Some(if late { 2 } else { 0 });
+        let start = bench.now;
+        bench.begin();
+        bench.pass(Duration::from_millis(600));
+        if late {
+            bench.answer(0);
+        }
+        bench.pass(Duration::from_millis(600));
+        if late {
+            bench.answer(1);
+        }
+        bench.pass(Duration::from_secs(3));
+        let check = &bench.done[0];
+        let (failed, after) = (check.failure.is_some(), millis(check.at.since(start)));
+        assert_eq!((failed, after), if late { (false, 1200) } else { (true, 650) }, "{why}");
     }
 }
 
