@@ -4,6 +4,7 @@
 
 mod checks;
 mod choice;
+mod cold;
 mod forget;
 mod kernel;
 mod names;
@@ -13,6 +14,7 @@ mod recover;
 mod reload;
 mod series;
 mod status;
+mod targets;
 mod why;
 mod words;
 
@@ -91,6 +93,9 @@ pub struct Core {
     /// The last of them, oldest first.
     switch_log: VecDeque<Switch>,
     pin_warned: bool,
+    /// A cold standby is not checked before then, though nothing better is known to be good.
+    warm_at: Option<Moment>,
+    missed: targets::Missed,
     connections: forget::Connections,
 }
 
@@ -143,6 +148,8 @@ impl Core {
             switches: 0,
             switch_log: VecDeque::new(),
             pin_warned: false,
+            warm_at: None,
+            missed: targets::Missed::default(),
             connections: forget::Connections::default(),
         };
         core.wait_for_netifd(now);
@@ -190,7 +197,8 @@ impl Core {
             let active = self.active == Some(provider.id);
             provider.prober.deadline().into_iter().chain(provider.next_begin(active, any_reliable)).min()
         });
-        let checks = checks.chain(self.interfaces_due()).chain(self.stopping.then_some(self.stop_by));
+        let checks =
+            checks.chain(self.interfaces_due()).chain(self.stopping.then_some(self.stop_by)).chain(self.warm_at);
         if let Some(until) = self.hold.filter(|_| self.snapshot.is_some()) {
             return checks.chain([until]).min();
         }
@@ -216,6 +224,7 @@ impl Core {
             return;
         }
         if self.is_held(now, out) {
+            self.chill(now, out);
             self.begin_checks(now, out);
             return;
         }
@@ -223,7 +232,8 @@ impl Core {
         for _ in 0..3 {
             self.tell_states(now, out);
             self.rank(now, out);
-            if !self.make_plan(now, out) {
+            let changed = self.chill(now, out);
+            if !self.make_plan(now, out) && !changed {
                 break;
             }
         }

@@ -9,6 +9,7 @@
 //! `core::Core` holds the steps together: [`event::Event`]s in, [`event::Action`]s out.
 
 pub mod advice;
+pub mod cadence;
 pub mod core;
 pub mod dns;
 pub mod draft;
@@ -46,4 +47,5 @@ pub mod ubus_frame;
 pub mod ubus_value;
 pub mod uci;
 pub mod uplink;
+pub mod volume;
 pub mod why;

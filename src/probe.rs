@@ -5,7 +5,9 @@
 //! An unanswered probe is only a suspicion: a burst to the other targets follows, and when that is unanswered too, what the
 //! line received meanwhile tells a dead line from a slow one.
 
+mod pace;
 mod run;
+mod targets;
 mod window;
 
 use std::net::IpAddr;
@@ -18,11 +20,16 @@ use crate::moment::Moment;
 use crate::random::Random;
 use crate::reason::{Reason, Received, Refusal};
 use crate::reliability::Check;
-use crate::settings::{CheckSettings, Host, Required, Target};
+use crate::settings::{CheckSettings, Required, Target};
 use run::{Phase, Run};
+use targets::Targets;
 
 /// Fewer packets than this since the suspicion began, and the line is dead rather than slow.
 const ALIVE_PACKETS: u32 = 5;
+
+/// What an answer may have come in: a page with its handshake. That other probes of ours are answered in time is no sign that those that are
+/// not only take longer.
+const ANSWER_PACKETS: u32 = 6;
 
 /// The count of received packets may take this long, even where `timeout` is over before.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -52,8 +59,17 @@ pub enum Step {
     Count,
     /// Count no more.
     Unwatch,
-    /// The check is over.
-    Done(Check),
+    /// The check is over; with the test that failed, where nothing speaks against another one.
+    Done(Check, Option<usize>),
+    /// This target has answered, or is missed while another one of its test has answered.
+    Heard {
+        /// Which of the provider's tests.
+        test: usize,
+        /// Which of the test's targets.
+        target: usize,
+        /// It has.
+        answered: bool,
+    },
 }
 
 /// One provider's probes.
@@ -64,6 +80,8 @@ pub struct Prober {
     tests: Vec<Targets>,
     window: Window,
     running: Option<Running>,
+    /// The last probe to a suspect target beside those of a check: when, which, and whom.
+    extra: Option<(Moment, ProbeToken, Aim)>,
 }
 
 /// Whom a probe asks.
@@ -77,32 +95,6 @@ pub struct Aim {
     pub address: Option<IpAddr>,
 }
 
-/// The targets of one test, and whose turn it is.
-#[derive(Clone, Debug)]
-struct Targets {
-    spots: Vec<Spot>,
-    turn: usize,
-    /// Each answer may take its time, as a script's does: one probe at a time, each waited for until `timeout`, and each target once. How
-    /// long it takes says nothing of the line.
-    patient: bool,
-}
-
-/// One target.
-#[derive(Clone, Debug)]
-enum Spot {
-    /// Asked there.
-    Address(IpAddr),
-    /// Asked at one of its addresses after the other; left out while there are none.
-    Name {
-        name: String,
-        addresses: Vec<IpAddr>,
-        /// Why there are none.
-        cause: String,
-    },
-    /// Asked without an address.
-    Placeless,
-}
-
 /// A check on its way.
 #[derive(Clone, Debug)]
 struct Running {
@@ -110,27 +102,18 @@ struct Running {
     limits: CheckSettings,
     /// Since when the received packets are counted.
     watching: Option<Moment>,
+    /// Answers to our own probes since then that came in time, wrong ones too.
+    own: u32,
+    /// One did not: the line is slow rather than dead.
+    slow: bool,
 }
 
 impl Prober {
     /// Probes marked `id`, for tests with these targets; the first target of each is drawn from `random`.
     pub fn new(id: u16, tests: Vec<&[Target]>, random: &mut Random) -> Self {
-        let spot = |target: &Target| match &target.host {
-            Host::Address(address) => Spot::Address(*address),
-            Host::Name(name) => Spot::Name { name: name.clone(), addresses: vec![], cause: String::new() },
-            Host::Gateway | Host::Text(_) => Spot::Placeless,
-        };
-        let tests: Vec<Targets> = tests
-            .into_iter()
-            .map(|targets| {
-                let turn = usize::try_from(random.next() >> 33).unwrap_or(0);
-                let patient = targets.iter().any(|target| matches!(target.host, Host::Text(_)));
-                Targets { spots: targets.iter().map(spot).collect(), turn, patient }
-            })
-            .collect();
-        let beyond = |test: &Targets| test.spots.iter().any(|spot| !matches!(spot, Spot::Placeless));
-        let window = Window::new(tests.len(), tests.iter().position(beyond));
-        Self { id, sequence: 0, tests, window, running: None }
+        let tests: Vec<Targets> = tests.into_iter().map(|targets| Targets::new(targets, random.next())).collect();
+        let window = Window::new(tests.iter().position(Targets::asks_beyond));
+        Self { id, sequence: 0, tests, window, running: None, extra: None }
     }
 
     /// Whether a check is on its way.
@@ -155,34 +138,38 @@ impl Prober {
 
     /// Every address that a probe may go to.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.tests.iter().flat_map(|test| &test.spots).flat_map(Spot::addresses).copied()
+        self.tests.iter().flat_map(Targets::addresses)
     }
 
     /// Whether a test, by its number, has a target that can be asked now.
     pub fn can_ask(&self, test: usize) -> bool {
-        self.tests.get(test).is_some_and(|test| test.spots.iter().any(Spot::can_be_asked))
+        self.tests.get(test).is_some_and(Targets::can_ask)
     }
 
     /// The addresses of a name; `None`: no target has it.
     pub fn addresses_of(&self, name: &str) -> Option<Vec<IpAddr>> {
-        let spots = self.tests.iter().flat_map(|test| &test.spots);
-        spots.filter(|spot| spot.is_named(name)).map(|spot| spot.addresses().to_vec()).next()
+        self.tests.iter().find_map(|test| test.addresses_of(name)).map(<[IpAddr]>::to_vec)
     }
 
     /// The addresses of a target, by the numbers of test and target.
     pub fn addresses_at(&self, test: usize, target: usize) -> &[IpAddr] {
-        self.tests.get(test).and_then(|test| test.spots.get(target)).map(Spot::addresses).unwrap_or_default()
+        self.tests.get(test).map(|test| test.addresses_at(target)).unwrap_or_default()
     }
 
     /// A name's addresses from now on, or why it has none.
     pub fn resolved(&mut self, named: &str, outcome: Result<Vec<IpAddr>, String>) {
-        for spot in self.tests.iter_mut().flat_map(|test| &mut test.spots).filter(|spot| spot.is_named(named)) {
-            if let Spot::Name { addresses, cause, .. } = spot {
-                match &outcome {
-                    Ok(told) => addresses.clone_from(told),
-                    Err(why) => (*addresses, *cause) = (vec![], why.clone()),
-                }
-            }
+        self.tests.iter_mut().for_each(|test| test.resolved(named, &outcome));
+    }
+
+    /// Why the last probe to this target of this test failed, where somebody said so; until it answers.
+    pub fn refusal(&self, test: usize, target: usize) -> Option<&Refusal> {
+        self.tests.get(test)?.refusal(target)
+    }
+
+    /// This target of this test is suspect, and asked last, or is not.
+    pub fn set_suspect(&mut self, test: usize, target: usize, suspect: bool) {
+        if let Some(targets) = self.tests.get_mut(test) {
+            targets.set_suspect(target, suspect);
         }
     }
 
@@ -193,39 +180,68 @@ impl Prober {
         }
         let mut runs = Vec::with_capacity(self.tests.len());
         for (test, targets) in self.tests.iter_mut().enumerate() {
-            let Some((token, aim)) = next_probe(self.id, &mut self.sequence, test, targets, random) else {
-                runs.push(Run::failed(test, now, targets.unresolvable()));
+            let Some((target, address)) = targets.next(false) else {
+                runs.push(Run::new(test, now, Duration::ZERO, Phase::Failed(targets.unresolvable())));
                 continue;
             };
+            let (token, aim) = (token(self.id, &mut self.sequence, random), Aim { test, target, address });
+            let wait = targets.pace.wait(limits);
+            targets.sent(target, now, now + wait);
             self.window.sent(now, token, aim, limits);
             out.push(Step::Send(token, aim));
-            let wait = self.window.wait(test, limits);
             let phase = if targets.patient {
-                let others = u32::try_from(targets.spots.len().saturating_sub(1)).unwrap_or(u32::MAX);
-                Phase::Script { until: now + limits.timeout + KILL_TIMEOUT, left: limits.attempts.min(others) }
+                Phase::Script {
+                    until: now + limits.timeout + KILL_TIMEOUT,
+                    left: limits.attempts.min(targets.others()),
+                }
             } else {
                 Phase::Waiting { until: now + wait }
             };
-            runs.push(Run::new(test, now, token, aim, wait, phase));
+            let mut run = Run::new(test, now, wait, phase);
+            run.sent(now, token, aim);
+            runs.push(run);
         }
-        self.running = Some(Running { runs, limits: limits.clone(), watching: None });
+        self.running = Some(Running { runs, limits: limits.clone(), watching: None, own: 0, slow: false });
         self.conclude(now, out);
+    }
+
+    /// Asks a suspect target, beside the check that has just begun: an answer clears it, and nothing else comes of it.
+    pub fn ask_suspect(&mut self, now: Moment, test: usize, target: usize, random: &mut Random, out: &mut Vec<Step>) {
+        let Some(address) = self.tests.get(test).and_then(|targets| targets.place(target)) else { return };
+        let (token, aim) = (token(self.id, &mut self.sequence, random), Aim { test, target, address });
+        self.extra = Some((now, token, aim));
+        out.push(Step::Send(token, aim));
     }
 
     /// Forgets every probe on its way: an answer that comes across a lost link proves nothing. New ones are marked `id`.
     pub fn invalidate(&mut self, id: u16, out: &mut Vec<Step>) {
         self.id = id;
         self.window.forget_pending();
+        self.tests.iter_mut().for_each(|targets| targets.over(None));
         self.stop_watching(out);
         self.running = None;
+        self.extra = None;
     }
 
     /// An answer came in, from `source` where that is not certain by the way it came.
     pub fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken, out: &mut Vec<Step>) {
-        self.window.answered(at, source, token);
-        let Some(running) = &mut self.running else { return };
-        for run in &mut running.runs {
-            run.answered(at, source, token);
+        let first = self.window.answered(at, source, token);
+        if let Some((aim, sent)) = first
+            && let Some(targets) = self.tests.get_mut(aim.test)
+        {
+            targets.pace.sample(at.since(sent));
+        }
+        let extra = self.extra.take_if(|(_, asked, aim)| *asked == token && aim.fits(source));
+        let mut heard = first.or(extra.map(|(sent, _, aim)| (aim, sent)));
+        if let Some(running) = &mut self.running {
+            let found = running.runs.iter_mut().find_map(|run| Some((run.answered(at, source, token)?, run.wait)));
+            heard = found.map(|(heard, _)| heard).or(heard);
+            running.hear(found.map(|((_, sent), wait)| at.since(sent) <= wait));
+        }
+        if let Some((aim, sent)) = heard
+            && let Some(targets) = self.tests.get_mut(aim.test)
+        {
+            targets.answered(aim.test, aim.target, sent, at, out);
         }
         self.conclude(at, out);
     }
@@ -243,9 +259,18 @@ impl Prober {
         if id != self.id {
             return;
         }
-        let Some(running) = &mut self.running else { return };
-        for run in &mut running.runs {
-            run.refused(now, sequence, target, cause);
+        let extra = self.extra.filter(|(_, asked, aim)| asked.sequence == sequence && aim.fits(target));
+        let mut refused = self.window.aim(sequence, target).or(extra.map(|(.., aim)| aim));
+        if let Some(running) = &mut self.running {
+            let found =
+                running.runs.iter_mut().find_map(|run| Some((run.refused(now, sequence, target, cause)?, run.wait)));
+            refused = found.map(|((aim, _), _)| aim).or(refused);
+            running.hear(found.filter(|_| cause.is_answer()).map(|((_, sent), wait)| now.since(sent) <= wait));
+        }
+        if let Some(aim) = refused
+            && let Some(targets) = self.tests.get_mut(aim.test)
+        {
+            targets.refused(aim.target, now, cause);
         }
         self.conclude(now, out);
     }
@@ -262,6 +287,7 @@ impl Prober {
     ) {
         let Some(running) = &mut self.running else { return };
         let since = running.watching;
+        let packets = packets.map(|it| it.saturating_sub(running.own.saturating_mul(ANSWER_PACKETS)));
         let silent_for = |least| {
             let (gateway, state) = gateway?;
             let silent = match state {
@@ -273,9 +299,10 @@ impl Prober {
         };
         for run in &mut running.runs {
             let Phase::Judging { .. } = run.phase else { continue };
-            let patience = run.started + running.limits.timeout;
             let within = since.map_or(Duration::ZERO, |since| now.since(since));
+            let patience = run.started + running.limits.timeout;
             run.phase = match (packets, silent_for(GATEWAY_SILENT)) {
+                (packets, None) if running.slow => Phase::Patient { until: patience, packets },
                 // Something comes in: the first answers, or parts of them, on a line that has become slow.
                 (Some(packets), None) if packets < ALIVE_PACKETS && packets > run.heard && now < patience => {
                     run.heard = packets;
@@ -295,6 +322,7 @@ impl Prober {
     /// Does what is due: further attempts, judgements, the end of patience.
     pub fn tick(&mut self, now: Moment, random: &mut Random, out: &mut Vec<Step>) {
         let Some(running) = &mut self.running else { return };
+        let mut doubtful = running.runs.iter().any(|run| run.phase.is_doubtful());
         for run in &mut running.runs {
             while run.phase.deadline().is_some_and(|deadline| deadline <= now) {
                 match run.phase {
@@ -302,10 +330,15 @@ impl Prober {
                         run.phase = Phase::Patient { until: run.started + running.limits.timeout, packets: None };
                     }
                     Phase::Waiting { until } => {
-                        if running.watching.is_none() {
-                            running.watching = Some(now);
+                        // What the line received while an earlier doubt was settled says nothing about this one.
+                        if !doubtful {
+                            if running.watching.is_some() {
+                                out.push(Step::Unwatch);
+                            }
+                            (running.watching, running.own, running.slow) = (Some(now), 0, false);
                             out.push(Step::Watch);
                         }
+                        doubtful = true;
                         run.phase = Phase::Burst { next: until.max(now), left: running.limits.attempts };
                     }
                     Phase::Burst { left: 0, .. } => {
@@ -314,13 +347,16 @@ impl Prober {
                         out.push(Step::Count);
                     }
                     Phase::Burst { next, left } => {
-                        let probe = self
-                            .tests
-                            .get_mut(run.test)
-                            .and_then(|targets| next_probe(self.id, &mut self.sequence, run.test, targets, random));
-                        if let Some((token, aim)) = probe {
-                            run.sent(token, aim);
-                            out.push(Step::Send(token, aim));
+                        if let Some(targets) = self.tests.get_mut(run.test) {
+                            // At the end those who would not have been asked; most go to those of whom an answer is expected.
+                            let suspect = left <= targets.suspects().min(running.limits.attempts / 2);
+                            if let Some((target, address)) = targets.next(suspect) {
+                                let token = token(self.id, &mut self.sequence, random);
+                                let aim = Aim { test: run.test, target, address };
+                                targets.sent(target, now, now + run.wait);
+                                run.sent(now, token, aim);
+                                out.push(Step::Send(token, aim));
+                            }
                         }
                         // After a stall the rest of the burst keeps its pace instead of leaving at once.
                         let base = if now.since(next) > running.limits.attempt_interval { now } else { next };
@@ -342,12 +378,12 @@ impl Prober {
                             Phase::Failed(run.failure(None, Received::Unknown { waited: now.since(run.started) }));
                     }
                     Phase::Script { left, .. } => {
-                        let next = self
-                            .tests
-                            .get_mut(run.test)
-                            .and_then(|targets| next_probe(self.id, &mut self.sequence, run.test, targets, random));
-                        if let Some((token, aim)) = next {
-                            run.sent(token, aim);
+                        if let Some(targets) = self.tests.get_mut(run.test)
+                            && let Some((target, address)) = targets.next(false)
+                        {
+                            let token = token(self.id, &mut self.sequence, random);
+                            let aim = Aim { test: run.test, target, address };
+                            run.sent(now, token, aim);
                             out.push(Step::Send(token, aim));
                         }
                         run.phase = Phase::Script {
@@ -377,14 +413,21 @@ impl Prober {
         };
         let succeeded = running.runs.iter().filter(|run| matches!(run.phase, Phase::Succeeded)).count();
         let failed = running.runs.iter().filter(|run| matches!(run.phase, Phase::Failed(_))).count();
+        let mut named = None;
         let failure = if succeeded >= required {
             None
         } else if total - failed < required {
-            let reason = running.runs.iter().find_map(|run| match &run.phase {
-                Phase::Failed(reason) => Some(reason.clone()),
-                _ => None,
-            });
-            Some(reason.unwrap_or(Reason::NotReadYet))
+            let mut worst: Option<(usize, &Reason)> = None;
+            for run in &running.runs {
+                if let Phase::Failed(reason) = &run.phase
+                    && worst.is_none_or(|(_, other)| reason.telling() > other.telling())
+                {
+                    worst = Some((run.test, reason));
+                }
+            }
+            let hopeful = |run: &Run| !run.phase.is_doubtful() && !matches!(run.phase, Phase::Failed(_));
+            named = worst.map(|(test, _)| test).filter(|_| running.runs.iter().any(hopeful));
+            Some(worst.map_or(Reason::NotReadYet, |(_, reason)| reason.clone()))
         } else {
             return;
         };
@@ -396,12 +439,22 @@ impl Prober {
             first: u32::try_from(running.runs.iter().filter(|run| run.count() > 0).count()).unwrap_or(u32::MAX),
             first_lost: u32::try_from(running.runs.iter().filter(|run| run.first_lost()).count()).unwrap_or(u32::MAX),
         };
-        if let Some(run) = running.runs.first().filter(|_| check.failure.is_some()) {
+        // What the last probe of an outage has asked is part of it, though a further one is answered.
+        let failed = |run: &Run| self.tests.get(run.test).is_some_and(|targets| targets.failing);
+        let outage = check.failure.is_some() || running.runs.iter().any(failed);
+        if let Some(run) = running.runs.first().filter(|_| outage) {
             self.window.lose_pending(run.started);
+        }
+        for run in &running.runs {
+            // An answer to a first probe is known however late it comes, one to a further probe is not.
+            if let Some(targets) = self.tests.get_mut(run.test).filter(|_| !matches!(run.phase, Phase::Waiting { .. }))
+            {
+                targets.over(run.phase.succeeded());
+            }
         }
         self.stop_watching(out);
         self.running = None;
-        out.push(Step::Done(check));
+        out.push(Step::Done(check, named));
     }
 
     fn stop_watching(&mut self, out: &mut Vec<Step>) {
@@ -411,60 +464,20 @@ impl Prober {
     }
 }
 
-/// The next probe of a test, to the target whose turn it is.
-fn next_probe(
-    id: u16,
-    sequence: &mut u16,
-    test: usize,
-    targets: &mut Targets,
-    random: &mut Random,
-) -> Option<(ProbeToken, Aim)> {
-    let count = targets.spots.len();
-    let aim = (0..count).find_map(|_| {
-        let (round, target) = (targets.turn.checked_div(count)?, targets.turn.checked_rem(count)?);
-        targets.turn = targets.turn.wrapping_add(1);
-        let address = match targets.spots.get(target)? {
-            Spot::Placeless => None,
-            placed => {
-                let all = placed.addresses();
-                Some(*all.get(round.checked_rem(all.len())?)?)
-            }
-        };
-        Some(Aim { test, target, address })
-    })?;
+/// The name of the next probe.
+fn token(id: u16, sequence: &mut u16, random: &mut Random) -> ProbeToken {
     *sequence = sequence.wrapping_add(1);
-    Some((ProbeToken { id, sequence: *sequence, cookie: random.next() }, aim))
+    ProbeToken { id, sequence: *sequence, cookie: random.next() }
 }
 
-impl Targets {
-    /// Why none of them can be asked.
-    fn unresolvable(&self) -> Reason {
-        let named = self.spots.iter().find_map(|spot| match spot {
-            Spot::Name { name, cause, .. } => Some((name, cause)),
-            Spot::Address(_) | Spot::Placeless => None,
-        });
-        named.map_or(Reason::NotReadYet, |(name, cause)| Reason::Unresolvable {
-            name: name.clone(),
-            cause: cause.clone(),
-        })
-    }
-}
-
-impl Spot {
-    fn addresses(&self) -> &[IpAddr] {
-        match self {
-            Self::Address(address) => std::slice::from_ref(address),
-            Self::Name { addresses, .. } => addresses,
-            Self::Placeless => &[],
+impl Running {
+    /// An answer to a probe of this check, in time or not: the one is no sign of life for a test that gets none, the other one is.
+    fn hear(&mut self, in_time: Option<bool>) {
+        match in_time.filter(|_| self.watching.is_some()) {
+            Some(true) => self.own = self.own.saturating_add(1),
+            Some(false) => self.slow = true,
+            None => {}
         }
-    }
-
-    fn can_be_asked(&self) -> bool {
-        matches!(self, Self::Placeless) || !self.addresses().is_empty()
-    }
-
-    fn is_named(&self, wanted: &str) -> bool {
-        matches!(self, Self::Name { name, .. } if name == wanted)
     }
 }
 

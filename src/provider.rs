@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::cadence;
 use crate::core::Name;
 use crate::event::ProviderId;
 use crate::kernel::{IfIndex, LookupQuestion};
@@ -20,6 +21,7 @@ use crate::reliability::Reliability;
 use crate::series::Series;
 use crate::settings::{ProviderSettings, Settings, TestSettings};
 use crate::uplink::Uplink;
+use crate::volume::Volume;
 
 /// The highest provider id: six bits of a mark.
 pub const MAX_ID: u8 = 63;
@@ -109,6 +111,8 @@ pub struct Provider {
     pub degraded: Option<Reason>,
     /// Since when it is reliable.
     pub reliable_since: Option<Moment>,
+    /// On cold standby: not checked, and nothing is known of it.
+    pub cold: bool,
     /// When it became degraded, or good again, the last time.
     pub graded: Option<Moment>,
     /// When its last check began.
@@ -123,6 +127,8 @@ pub struct Provider {
     pub told: Option<(ProviderState, Moment)>,
     /// How it was.
     pub series: Series,
+    /// What its probes have put on the line.
+    pub volume: Volume,
     /// What is done about it while it stays offline.
     pub recovery: Recovery,
     /// Checks in a row that found it beyond a limit of quality.
@@ -159,6 +165,7 @@ impl Provider {
             presumed: false,
             degraded: None,
             reliable_since: None,
+            cold: false,
             graded: None,
             last_begin: None,
             check_now: false,
@@ -166,6 +173,7 @@ impl Provider {
             failed_checks: 0,
             told: None,
             series: Series::new(started),
+            volume: Volume::default(),
             recovery: Recovery::default(),
             strained: 0,
             last_failure: None,
@@ -193,6 +201,7 @@ impl Provider {
         self.presumed = before.is_reliable();
         self.degraded = before.degraded.take().filter(|_| quality::is_limited(&self.settings.check));
         std::mem::swap(&mut self.series, &mut before.series);
+        std::mem::swap(&mut self.volume, &mut before.volume);
         std::mem::swap(&mut self.flaps, &mut before.flaps);
         std::mem::swap(&mut self.recovery, &mut before.recovery);
         if self.settings.check.recover != before.settings.check.recover {
@@ -235,12 +244,18 @@ impl Provider {
         }
     }
 
+    /// Nothing is wrong with it but that nobody has asked.
+    pub fn on_cold_standby(&self) -> bool {
+        self.cold && self.state() == ProviderState::Checking
+    }
+
     /// Why it is not online.
     pub fn reason(&self) -> Option<Reason> {
         match (&self.uplink, &self.path) {
             _ if !self.settings.enabled => None,
             (Err(reason), _) | (Ok(_), Path::Blocked(reason)) => Some(reason.clone()),
             (Ok(uplink), _) if !uplink.carrier => Some(Reason::NoCarrier),
+            _ if self.cold => Some(Reason::ColdStandby),
             _ if self.reliability.verdict() == Some(false) => self.reliability.reason(&self.settings.check),
             _ => self.degraded.clone().filter(|_| self.reliability.verdict().is_some()),
         }
@@ -308,6 +323,14 @@ impl Provider {
         self.settings.check.failback_delay.saturating_mul(self.delay_factor)
     }
 
+    /// It is checked no more, so that what was found out holds no longer.
+    pub fn forget(&mut self) {
+        self.reliability.distrust();
+        self.presumed = false;
+        self.reliable_since = None;
+        (self.degraded, self.graded, self.strained) = (None, None, 0);
+    }
+
     /// Its link, or the way to its targets, is lost. One that was unreliable already has not failed again by that.
     pub fn link_lost(&mut self, now: Moment, reason: Reason) {
         let failed_before = self.reliability.verdict() == Some(false);
@@ -331,7 +354,8 @@ impl Provider {
 
     /// When its next check begins, given that it is active and whether anything is reliable; `None`: not probed.
     pub fn next_begin(&self, active: bool, any_reliable: bool) -> Option<Moment> {
-        if self.path != Path::Clear || self.usable().is_none() || self.prober.is_running() || self.awaits_names() {
+        let asleep = (self.cold && !self.check_now) || self.awaits_names();
+        if self.path != Path::Clear || self.usable().is_none() || self.prober.is_running() || asleep {
             return None;
         }
         let Some(last) = self.last_begin.filter(|_| !self.check_now) else { return Some(Moment::default()) };
@@ -341,14 +365,23 @@ impl Provider {
             Some(false) => !any_reliable && self.reliability.success_streak() > 0,
             Some(true) => false,
         };
-        let pause = if proving {
-            limits.interval.min(PROOF_INTERVAL)
-        } else if active || !any_reliable {
-            limits.interval
-        } else {
+        let metered = self.settings.metered;
+        if proving && !(metered && active) {
+            // Those that come together are proven together, so that the preferred one is not the last by chance.
+            return Some(last + limits.interval.min(PROOF_INTERVAL));
+        }
+        let pause = if !active && any_reliable {
             limits.standby_interval
+        } else if metered {
+            // A probe a second, and a check has one of each test.
+            limits.interval.max(Duration::from_secs(1) * u32::try_from(self.tests.len()).unwrap_or(1))
+        } else {
+            limits.interval
         };
-        Some(last + pause)
+        // A check that was not on the grid is followed by one that is, half a pause to one and a half after it. Where probes cost
+        // money, never much sooner than a pause: a little, as no wake-up is exact.
+        let least = if metered { pause - pause / 8 } else { pause / 2 };
+        Some(cadence::next(self.id, pause, last + least))
     }
 
     /// What the kernel must answer before it is probed.

@@ -17,6 +17,8 @@ pub struct Candidate {
     pub degraded: bool,
     /// Nothing is known of it yet: better than one known to be bad.
     pub checking: bool,
+    /// A cold standby of which nothing is known: nobody has asked, so that nothing speaks against it.
+    pub spare: bool,
     /// `option priority`.
     pub priority: u32,
     /// When it may take over from a provider that works.
@@ -61,6 +63,8 @@ pub enum Why {
     Stays,
     /// No provider is reliable.
     LastResort,
+    /// Nor is this one proven, but it was kept for the case.
+    Spare,
 }
 
 /// Ranks the candidates, which come in file order. `active` is the one that holds the lowest metric now.
@@ -76,6 +80,8 @@ pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy
     let usable = |index: &usize| get(*index).usable;
     let good = |index: &usize| usable(index) && get(*index).reliable && !poor(get(*index));
     let best = order.first().copied().filter(usable);
+    // Between two of which nothing is known there is no reason to move.
+    let spare = active.filter(|index| usable(index) && get(*index).checking).or(best);
     let mut next = None;
 
     let (chosen, why) = if let Some(pinned) = policy.pin.filter(usable) {
@@ -98,6 +104,8 @@ pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy
             Some(active) => (Some(active), if active == best { Why::Best } else { Why::Stays }),
             None => (Some(best), Why::Best),
         }
+    } else if let Some(spare) = spare.filter(|&it| get(it).spare) {
+        (Some(spare), Why::Spare)
     } else {
         let kept = active.filter(usable).filter(|_| policy.last_resort == LastResort::Keep);
         let first = || order.iter().copied().filter(usable).min_by_key(|&index| (get(index).priority, index));
@@ -121,14 +129,15 @@ mod tests {
 
     const NOW: Moment = Moment::from_nanos(1_000_000_000_000);
 
-    /// `R` reliable for long, `P` presumed so, `r` only just, `D` degraded for long, `d` only just, `U` unreliable, `c` checking,
+    /// `s` a cold standby, `R` reliable for long, `P` presumed so, `r` only just, `D` degraded for long, `d` only just, `U` unreliable, `c` checking,
     /// `-` unusable; priorities by position.
     fn candidates(script: &str) -> Vec<Candidate> {
         let make = |(index, word): (usize, char)| Candidate {
             usable: word != '-',
             reliable: matches!(word, 'R' | 'r' | 'P' | 'D' | 'd'),
             degraded: matches!(word, 'D' | 'd'),
-            checking: matches!(word, 'c' | 'P'),
+            checking: matches!(word, 'c' | 'P' | 's'),
+            spare: word == 's',
             priority: u32::try_from(index).unwrap() + 1,
             failback_at: match word {
                 'R' | 'D' => Some(NOW),
@@ -165,6 +174,14 @@ mod tests {
             ("UUU", Some(1), first, &[0, 1, 2], Why::LastResort, "none reliable: first"),
             ("-Uc", Some(0), auto, &[2, 1, 0], Why::LastResort, "the active one is gone: unknown beats known bad"),
             ("UUU", None, auto, &[0, 1, 2], Why::LastResort, "any route is better than none"),
+            ("Us", Some(0), auto, &[1, 0], Why::Spare, "a cold standby is there for this, and need not prove itself"),
+            ("Us", Some(0), first, &[1, 0], Why::Spare, "whatever the last resort is"),
+            ("UUs", Some(1), auto, &[2, 0, 1], Why::Spare, "when all the others are gone"),
+            ("Uss", Some(0), auto, &[1, 2, 0], Why::Spare, "the preferred one of several"),
+            ("Uss", Some(2), auto, &[2, 1, 0], Why::Spare, "but of two unknown ones the active one stays"),
+            ("cs", None, auto, &[0, 1], Why::LastResort, "not before a better one has spoken"),
+            ("Usc", Some(2), auto, &[2, 1, 0], Why::LastResort, "nor before the active one has"),
+            ("URs", Some(0), auto, &[1, 2, 0], Why::Best, "not before"),
             ("---", Some(1), auto, &[0, 1, 2], Why::NoneUsable, "nothing to choose from"),
             ("RRU", Some(0), pin2, &[2, 0, 1], Why::Pinned, "whatever the checks say"),
             ("RR-", Some(0), pin2, &[0, 1, 2], Why::Best, "a pin without an uplink is not followed"),

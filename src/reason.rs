@@ -19,12 +19,21 @@ pub enum Reason {
         /// What the line received since the first probe was missed.
         received: Received,
     },
-    /// Every probe of a test was answered by an ICMP error, or could not be sent.
+    /// Probes of a test were answered by an ICMP error, or wrongly, or could not be sent; the others, if any, were lost.
     Refused {
-        /// The error in words.
+        /// The error in words: the most telling one.
         cause: Refusal,
+        /// Probes that failed like this, or in a similar way.
+        refused: u32,
         /// Probes sent.
         sent: u32,
+    },
+    /// This test failed, and nothing speaks against another one.
+    Test {
+        /// Its name.
+        name: String,
+        /// Why.
+        cause: Box<Reason>,
     },
     /// The device does not exist.
     NoDevice(String),
@@ -188,6 +197,21 @@ pub enum Wrong {
 }
 
 impl Refusal {
+    /// How much it tells about the line: a portal is the line's own doing, that a probe could not be sent is not.
+    pub const fn telling(&self) -> u8 {
+        match self {
+            Self::Portal { .. } => 3,
+            Self::Wrong(_) => 2,
+            Self::Unreachable { .. } | Self::NoNeighbour(_) | Self::NoGateway | Self::Script { .. } => 1,
+            Self::NotSent(_) => 0,
+        }
+    }
+
+    /// Whether an answer came, a wrong one.
+    pub const fn is_answer(&self) -> bool {
+        matches!(self, Self::Portal { .. } | Self::Wrong(_))
+    }
+
     /// In words.
     pub fn sentence(&self) -> Sentence {
         match self {
@@ -233,11 +257,21 @@ impl Refusal {
 }
 
 impl Reason {
+    /// How much it tells about the line, as the reason of a failed test.
+    pub fn telling(&self) -> u8 {
+        match self {
+            Self::Refused { cause, .. } => cause.telling(),
+            Self::Unresolvable { .. } | Self::GatewaySilent(_) => 1,
+            _ => 0,
+        }
+    }
+
     /// For programs: a word that stays the same, whatever becomes of the sentence.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::LostProbes { .. } => "lost_probes",
             Self::Refused { cause, .. } => cause.code(),
+            Self::Test { cause, .. } => cause.code(),
             Self::NoDevice(_) => "no_device",
             Self::LinkDown(_) => "link_down",
             Self::NoCarrier => "no_carrier",
@@ -283,7 +317,10 @@ impl Reason {
                     Received::Unknown { waited } => say!("{0} within {1}", lost, seconds(waited)),
                 }
             }
-            Self::Refused { cause, sent } => say!("{0} ({1} of {1} probes)", cause.sentence(), *sent),
+            Self::Refused { cause, refused, sent } => {
+                say!("{0} ({1} of {2} probes)", cause.sentence(), *refused, *sent)
+            }
+            Self::Test { name, cause } => say!("test {0} failed: {1}", name, cause.sentence()),
             Self::NoDevice(name) => say!("no device {0}", name),
             Self::LinkDown(name) => say!("device {0} is down", name),
             Self::NoCarrier => say!("no carrier"),
@@ -382,19 +419,31 @@ mod tests {
                 "lost 9 of 9 probes to 2 targets within 2.0 s",
             ),
             (
-                Reason::Refused { cause: unreachable(1), sent: 9 },
+                Reason::Refused { cause: unreachable(1), refused: 9, sent: 9 },
                 "refused",
                 "192.168.1.1 says host unreachable (9 of 9 probes)",
             ),
             (
-                Reason::Refused { cause: unreachable(13), sent: 1 },
+                Reason::Refused { cause: unreachable(13), refused: 1, sent: 1 },
                 "refused",
                 "192.168.1.1 says administratively prohibited (1 of 1 probes)",
             ),
             (
-                Reason::Refused { cause: Refusal::NotSent("no buffer".into()), sent: 1 },
+                Reason::Refused { cause: Refusal::NotSent("no buffer".into()), refused: 1, sent: 1 },
                 "refused",
                 "cannot send: no buffer (1 of 1 probes)",
+            ),
+            (
+                Reason::Test {
+                    name: "web".into(),
+                    cause: Box::new(Reason::Refused {
+                        cause: Refusal::Portal { status: 302, location: Some("http://login.example/".into()) },
+                        refused: 3,
+                        sent: 9,
+                    }),
+                },
+                "captive_portal",
+                "test web failed: captive portal: sent on to http://login.example/ (3 of 9 probes)",
             ),
             (Reason::NoDevice("wwan0".into()), "no_device", "no device wwan0"),
             (Reason::LinkDown("wwan0".into()), "link_down", "device wwan0 is down"),

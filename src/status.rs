@@ -110,7 +110,8 @@ pub struct ProviderStatus {
     /// Latency and jitter of the first probes in the window, while there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<QualityStatus>,
-    /// What failoverd's own probes have put on the line within the last 24 hours, in bytes; a script's own are not known.
+    /// What failoverd's own probes have put on the line within the last 24 hours, in bytes, by the hour, and as if each had been answered:
+    /// a little more than it was. A script's own are not known.
     #[serde(default)]
     pub probe_bytes: u64,
     /// What else is known about the line: the neighbour table, netifd, the modem. Sentences.

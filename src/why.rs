@@ -108,6 +108,8 @@ pub enum Standing<'a> {
     InsteadOf(&'a str),
     /// Active, but not reliable; nor is any other.
     LastResort(LastResort),
+    /// Active, but not proven: a cold standby that is needed now.
+    Spare,
     /// This one is pinned.
     PinnedElsewhere(&'a str),
     /// Another one is preferred.
@@ -160,6 +162,7 @@ impl Standing<'_> {
             Self::Only { reliable: false } | Self::LastResort(_) => "last_resort",
             Self::Pinned { .. } => "pinned",
             Self::Proving => "starting",
+            Self::Spare => "cold_standby",
             Self::StaysFor(_) | Self::StaysDegraded(_) | Self::StaysByHand(_) | Self::StaysEqual(_) => "stays",
             Self::PinnedElsewhere(_) => "pinned_elsewhere",
             Self::Behind { .. } => "lower_priority",
@@ -203,6 +206,9 @@ impl Standing<'_> {
                 say!(
                     "It is used without proof because no provider is reliable, and 'option last_resort' takes the first one."
                 )
+            }
+            Self::Spare => {
+                say!("It was on cold standby, and is used before it has proved itself, as the better ones are gone.")
             }
             Self::PinnedElsewhere(other) => say!("It is not active because {0} is pinned.", other),
             Self::Behind { other, priority, own } => {
@@ -346,6 +352,11 @@ mod tests {
                 Standing::LastResort(LastResort::First),
                 "last_resort",
                 "It is used without proof because no provider is reliable, and 'option last_resort' takes the first one.",
+            ),
+            (
+                Standing::Spare,
+                "cold_standby",
+                "It was on cold standby, and is used before it has proved itself, as the better ones are gone.",
             ),
             (Standing::PinnedElsewhere("dsl"), "pinned_elsewhere", "It is not active because dsl is pinned."),
             (

@@ -13,9 +13,9 @@ use crate::probe::{Aim, Step};
 use crate::provider::{Path, Provider, probe_id};
 use crate::question::Question;
 use crate::random::Random;
-use crate::reason::Refusal;
+use crate::reason::{Reason, Refusal};
 use crate::reliability::Check;
-use crate::settings::{Host, LogLevel, Target, TestKind, UplinkSource};
+use crate::settings::{Host, LogLevel, Target, TestKind, TestSettings, UplinkSource};
 use crate::uplink::Uplink;
 
 impl Core {
@@ -90,19 +90,23 @@ impl Core {
         let Some(provider) = self.providers.get_mut(index) else { return };
         let mut steps = VecDeque::new();
         let mut new = Vec::new();
+        let mut changed = false;
         act(provider, &mut self.random, &mut new);
         steps.extend(new.drain(..));
         while let Some(step) = steps.pop_front() {
             let uplink = provider.uplink.as_ref().ok();
             match (step, uplink) {
                 (Step::Send(token, aim), Some(uplink)) => match question(provider, uplink, aim, mark_mask) {
-                    Ok(question) => out.push(Action::Probe {
-                        provider: provider.id,
-                        device: uplink.device,
-                        token,
-                        question,
-                        timeout: provider.settings.check.timeout,
-                    }),
+                    Ok(question) => {
+                        provider.volume.add(now, question.bytes());
+                        out.push(Action::Probe {
+                            provider: provider.id,
+                            device: uplink.device,
+                            token,
+                            question,
+                            timeout: provider.settings.check.timeout,
+                        });
+                    }
                     Err(cause) => {
                         provider.prober.refused(now, token.id, token.sequence, None, &cause, &mut new);
                         steps.extend(new.drain(..));
@@ -121,8 +125,22 @@ impl Core {
                 }),
                 (Step::Count, None) => {}
                 (Step::Unwatch, _) => out.push(Action::StopWatching(provider.id)),
-                (Step::Done(check), _) => record(provider, now, check, out),
+                (Step::Done(mut check, test), _) => {
+                    let test = test.and_then(|test| provider.tests.get(test));
+                    check.failure = match (check.failure.take(), test) {
+                        (Some(cause), Some(test)) => Some(of_test(test, cause)),
+                        (failure, _) => failure,
+                    };
+                    record(provider, now, check, out);
+                }
+                (Step::Heard { test, target, answered }, _) => {
+                    let test = provider.tests.get(test);
+                    changed |= test.is_some_and(|test| self.missed.heard(now, test, target, answered));
+                }
             }
+        }
+        if changed {
+            self.tell_suspects();
         }
     }
 
@@ -131,6 +149,17 @@ impl Core {
         if self.providers.get(index).is_some_and(due) {
             self.with_index(index, now, out, |provider, random, steps| provider.prober.tick(now, random, steps));
         }
+    }
+
+    /// The suspect target that a provider asks beside its check. One through a dead line would tell nothing, one more through an active
+    /// metered line would be too many.
+    fn suspect_for(&mut self, index: usize, now: Moment) -> Option<(usize, usize)> {
+        let provider = self.providers.get(index)?;
+        let spared = provider.settings.metered && self.active == Some(provider.id);
+        if spared || !provider.is_reliable() {
+            return None;
+        }
+        self.missed.take_due(now, &provider.tests)
     }
 
     pub(super) fn begin_checks(&mut self, now: Moment, out: &mut Vec<Action>) {
@@ -147,15 +176,27 @@ impl Core {
                         continue;
                     }
                 }
+                let suspect = self.suspect_for(index, now);
                 self.with_index(index, now, out, |provider, random, steps| {
                     provider.last_begin = Some(now);
                     provider.check_now = false;
-                    let limits = provider.settings.check.clone();
-                    provider.prober.begin(now, &limits, random, steps);
+                    provider.prober.begin(now, &provider.settings.check, random, steps);
+                    if let Some((test, target)) = suspect {
+                        provider.prober.ask_suspect(now, test, target, random, steps);
+                    }
                 });
             }
         }
     }
+}
+
+/// The failure of a test where nothing speaks against another one: which one it was, and where it asks if there is but one place.
+fn of_test(test: &TestSettings, cause: Reason) -> Reason {
+    let name = match test.targets.as_slice() {
+        [target @ Target { host: Host::Address(_) | Host::Name(_), .. }] => format!("{} ({target})", test.name),
+        _ => test.name.clone(),
+    };
+    Reason::Test { name, cause: Box::new(cause) }
 }
 
 /// What a probe asks. An error: it cannot be asked.
@@ -211,7 +252,14 @@ fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Acti
         (None, None) => "check succeeded".to_owned(),
     };
     out.push(log(LogLevel::Debug, Some(provider), text));
-    match provider.reliability.record(check, &provider.settings.check) {
+    let verdict = provider.reliability.record(check, &provider.settings.check);
+    // Somebody wanted to see it, but nobody will look again.
+    if provider.cold {
+        provider.forget();
+        provider.last_begin = None;
+        return;
+    }
+    match verdict {
         Some(true) => {
             provider.reliable_since = Some(now);
             provider.prober.forgive();

@@ -30,6 +30,7 @@ impl Core {
                 reliable: provider.is_reliable(),
                 degraded: provider.is_degraded(),
                 checking: provider.reliability.verdict().is_none() && !matches!(provider.path, Path::Blocked(_)),
+                spare: provider.settings.cold_standby && provider.reliability.verdict().is_none(),
                 priority: provider.settings.priority,
                 failback_at: self.failback_at(provider),
             })
@@ -75,7 +76,7 @@ impl Core {
         let (reason_code, reason) = match (self.ranking.why, from.zip(lost)) {
             (Why::Pinned, _) => ("pinned", say!("pinned")),
             (_, Some((from, reason))) => (reason.code(), say!("{0}: {1}", &from.settings.name, reason.sentence())),
-            (Why::LastResort, None) => ("last_resort", say!("no provider is reliable")),
+            (Why::LastResort | Why::Spare, None) => ("last_resort", say!("no provider is reliable")),
             (Why::Best | Why::Stays, None) => ("best", say!("the most preferred reliable provider that may take over")),
             (Why::NoneUsable, None) if !self.settings.enabled => ("disabled", say!("failover is disabled")),
             (Why::NoneUsable, None) => ("no_uplink", say!("no provider has an uplink")),
@@ -147,7 +148,7 @@ impl Core {
                     (Some(NoticeAction::Offline), LogLevel::Warning, reason)
                 }
                 state if bad(state) => (None, LogLevel::Info, reason),
-                ProviderState::Checking => (None, LogLevel::Info, Some("checking".to_owned())),
+                ProviderState::Checking => (None, LogLevel::Info, reason.or_else(|| Some("checking".to_owned()))),
                 _ => {
                     (None, LogLevel::Info, Some(reason.map_or(state.word().to_owned(), |it| format!("disabled: {it}"))))
                 }

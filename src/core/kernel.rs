@@ -278,7 +278,7 @@ fn follow(
         (Some(before), Some(after)) if before == after => {}
         (Some((before, ..)), Some((after, ..))) => {
             close(provider, random, out);
-            provider.check_now = true;
+            provider.check_now = !provider.cold;
             // Another device of that name: the one before is gone, this one has yet to prove itself.
             if before != after {
                 provider.link_lost(now, Reason::NoCarrier);

@@ -46,10 +46,12 @@ impl Core {
         if self.active.is_some_and(|active| self.by_id(active).is_none()) {
             self.active = None;
         }
+        self.missed.reload(&self.settings.tests, &settings.tests);
         self.state.ids = ids;
         self.settings = settings;
         self.config_errors.clear();
         self.pin_warned = false;
+        self.tell_suspects();
         self.dirty = true;
         self.interfaces_asked = None;
         self.remember_interfaces();

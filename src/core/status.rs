@@ -116,7 +116,7 @@ impl Core {
                 jitter_median_ms: milliseconds(jitter.median),
                 jitter_max_ms: milliseconds(jitter.max),
             }),
-            probe_bytes: 0,
+            probe_bytes: provider.volume.day(now),
             evidence: self.evidence(provider).iter().map(ToString::to_string).collect(),
             recovery: self.recovery_status(provider, now),
             checks: provider.checks,
@@ -143,8 +143,8 @@ impl Core {
                     .flat_map(|_| provider.prober.addresses_at(test, place))
                     .map(|it| it.to_string())
                     .collect(),
-                suspect: false,
-                reason: None,
+                suspect: provider.tests.get(test).is_some_and(|test| self.missed.is_suspect(test, place)),
+                reason: provider.prober.refusal(test, place).map(|cause| cause.sentence().to_string()),
                 sent: number(tally.counted),
                 lost: number(tally.lost),
                 latency_ms: tally.answer.map(|(_, latency)| milliseconds(latency)),

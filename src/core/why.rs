@@ -124,6 +124,9 @@ impl Core {
         if others().next().is_none() {
             return Standing::Only { reliable };
         }
+        if self.ranking.why == Why::Spare {
+            return Standing::Spare;
+        }
         if self.ranking.why == Why::LastResort {
             return Standing::LastResort(self.settings.last_resort);
         }
@@ -212,8 +215,12 @@ impl Core {
             Standing::Only { .. } | Standing::Proving => None,
             Standing::Pinned { .. } if !active.is_reliable() => None,
             Standing::Pinned { .. } => Some(Takeover::Never),
-            Standing::LastResort(_) => Some(Takeover::AnyReliable),
-            _ => Some(self.next_to(active).map_or(Takeover::NoNext, |next| Takeover::Next(&next.settings.name))),
+            Standing::LastResort(_) | Standing::Spare => Some(Takeover::AnyReliable),
+            _ => Some(
+                self.next_to(active)
+                    .or_else(|| self.by_rank().find(|it| it.on_cold_standby()))
+                    .map_or(Takeover::NoNext, |next| Takeover::Next(&next.settings.name)),
+            ),
         }
     }
 
@@ -237,7 +244,7 @@ impl Core {
                 time(delay)
             ));
         }
-        if !reliable && takeover != Takeover::Mended {
+        if !reliable && !provider.on_cold_standby() && takeover != Takeover::Mended {
             needs(provider, sentences);
         }
         if provider.is_degraded() && !good {
@@ -250,7 +257,7 @@ impl Core {
             (_, Some(standing)) => standing.code(),
             _ => "checking",
         };
-        (if reliable { "standby" } else { "unusable" }, code)
+        (if reliable || provider.on_cold_standby() { "standby" } else { "unusable" }, code)
     }
 
     /// Where it stands to the active one.
@@ -349,7 +356,10 @@ fn condition(provider: &Provider, since: Duration, now: Moment) -> Sentence {
         (ProviderState::Checking, _) if provider.presumed => {
             say!("{0} is taken for reliable until its first checks have ended.", name)
         }
-        (ProviderState::Checking, _) => say!("{0} is being checked.", name),
+        (ProviderState::Checking, Some(_)) => {
+            say!("{0} is on cold standby: it is not checked while a better provider is good.", name)
+        }
+        (ProviderState::Checking, None) => say!("{0} is being checked.", name),
         (ProviderState::Disabled, None) => say!("{0} is disabled in the configuration.", name),
         (ProviderState::Disabled, Some(reason)) => say!("{0} takes no part ({1}).", name, reason.sentence()),
         (ProviderState::Degraded, Some(reason)) => {
@@ -364,6 +374,7 @@ fn condition(provider: &Provider, since: Duration, now: Moment) -> Sentence {
 fn trouble(provider: &Provider) -> Sentence {
     let name = &provider.settings.name;
     match provider.reason() {
+        Some(_) if provider.on_cold_standby() => say!("{0} is on cold standby", name),
         Some(reason) if provider.is_degraded() => say!("{0} is degraded ({1})", name, reason.sentence()),
         Some(reason) => say!("{0} is offline ({1})", name, reason.sentence()),
         None if provider.state() == ProviderState::Checking => say!("{0} is being checked", name),

@@ -49,6 +49,20 @@ impl Phase {
             Self::Succeeded | Self::Failed(_) => None,
         }
     }
+
+    /// Whether the test is under suspicion.
+    pub(super) const fn is_doubtful(&self) -> bool {
+        matches!(self, Self::Burst { .. } | Self::Judging { .. } | Self::Patient { .. })
+    }
+
+    /// How the test ended, if it has.
+    pub(super) const fn succeeded(&self) -> Option<bool> {
+        match self {
+            Self::Succeeded => Some(true),
+            Self::Failed(_) => Some(false),
+            _ => None,
+        }
+    }
 }
 
 /// One test within one check.
@@ -58,9 +72,9 @@ pub(super) struct Run {
     pub(super) test: usize,
     /// When the first probe was sent.
     pub(super) started: Moment,
-    pub(super) phase: Phase,
     /// How long a probe may take before it is suspicious, fixed for the whole check.
     pub(super) wait: Duration,
+    pub(super) phase: Phase,
     /// Packets received, when it was to be judged the last time.
     pub(super) heard: u32,
     probes: Vec<Probe>,
@@ -68,6 +82,7 @@ pub(super) struct Run {
 
 #[derive(Clone, Debug)]
 struct Probe {
+    at: Moment,
     token: ProbeToken,
     aim: Aim,
     refused: Option<Refusal>,
@@ -75,44 +90,38 @@ struct Probe {
 }
 
 impl Run {
-    pub(super) fn new(test: usize, now: Moment, token: ProbeToken, aim: Aim, wait: Duration, phase: Phase) -> Self {
-        let first = Probe { token, aim, refused: None, latency: None };
-        Self { test, started: now, phase, wait, heard: 0, probes: vec![first] }
+    /// One that has not asked anybody.
+    pub(super) const fn new(test: usize, started: Moment, wait: Duration, phase: Phase) -> Self {
+        Self { test, started, wait, phase, heard: 0, probes: vec![] }
     }
 
-    /// One that could not ask anybody.
-    pub(super) fn failed(test: usize, now: Moment, reason: Reason) -> Self {
-        let phase = Phase::Failed(reason);
-        Self { test, started: now, phase, wait: Duration::ZERO, heard: 0, probes: vec![] }
+    pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim) {
+        self.probes.push(Probe { at, token, aim, refused: None, latency: None });
     }
 
-    pub(super) fn sent(&mut self, token: ProbeToken, aim: Aim) {
-        self.probes.push(Probe { token, aim, refused: None, latency: None });
-    }
-
-    /// An answer to any of the probes, a late one too, ends the test.
-    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) {
-        let started = self.started;
-        if let Some(probe) = self.probes.iter_mut().find(|probe| probe.token == token && probe.aim.fits(source)) {
-            probe.latency = Some(at.since(started));
-            if !matches!(self.phase, Phase::Failed(_)) {
-                self.phase = Phase::Succeeded;
-            }
+    /// An answer to any of the probes, a late one too, ends the test: whom that probe was sent to, and when.
+    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) -> Option<(Aim, Moment)> {
+        let probe = self.probes.iter_mut().find(|probe| probe.token == token && probe.aim.fits(source))?;
+        probe.latency = Some(at.since(self.started));
+        if !matches!(self.phase, Phase::Failed(_)) {
+            self.phase = Phase::Succeeded;
         }
+        Some((probe.aim, probe.at))
     }
 
-    /// A refused probe need not be waited for: the next step comes now.
-    pub(super) fn refused(&mut self, now: Moment, sequence: u16, target: Option<IpAddr>, cause: &Refusal) {
+    /// A refused probe need not be waited for: the next step comes now. Tells whom it was sent to, and when.
+    pub(super) fn refused(
+        &mut self,
+        now: Moment,
+        sequence: u16,
+        target: Option<IpAddr>,
+        cause: &Refusal,
+    ) -> Option<(Aim, Moment)> {
         let last = self.probes.len().saturating_sub(1);
-        let Some((position, probe)) = self
-            .probes
-            .iter_mut()
-            .enumerate()
-            .find(|(_, probe)| probe.token.sequence == sequence && probe.aim.fits(target))
-        else {
-            return;
-        };
+        let fits = |probe: &Probe| probe.token.sequence == sequence && probe.aim.fits(target);
+        let (position, probe) = self.probes.iter_mut().enumerate().find(|(_, probe)| fits(probe))?;
         probe.refused = Some(cause.clone());
+        let found = (probe.aim, probe.at);
         let all = self.probes.iter().all(|probe| probe.refused.is_some());
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: now },
@@ -125,20 +134,23 @@ impl Run {
             }
             _ => {}
         }
+        Some(found)
     }
 
-    /// Why the test failed, given a gateway that is silent and what the line received.
+    /// Why the test failed, given a gateway that is silent and what the line received. What somebody said tells more than what was lost,
+    /// unless it was the operating system about some of the probes.
     pub(super) fn failure(&self, silent: Option<IpAddr>, received: Received) -> Reason {
         let sent = self.count();
-        match self.probes.iter().rev().map(|probe| probe.refused.clone()).collect::<Option<Vec<_>>>() {
-            Some(causes) if !causes.is_empty() => match causes.into_iter().next() {
-                Some(cause) => Reason::Refused { cause, sent },
-                None => Reason::NotReadYet,
-            },
-            _ => {
-                if let Some(gateway) = silent {
-                    return Reason::GatewaySilent(gateway);
-                }
+        let refused = u32::try_from(self.probes.iter().filter(|probe| probe.refused.is_some()).count()).unwrap_or(sent);
+        // Of equals the last.
+        let cause = self.probes.iter().filter_map(|probe| probe.refused.as_ref()).max_by_key(|cause| cause.telling());
+        let least = if silent.is_some() { 1 } else { 0 };
+        match (cause, silent) {
+            (Some(cause), _) if refused == sent || cause.telling() > least => {
+                Reason::Refused { cause: cause.clone(), refused, sent }
+            }
+            (_, Some(gateway)) => Reason::GatewaySilent(gateway),
+            (_, None) => {
                 let first =
                     |at: usize, probe: &Probe| !self.probes.iter().take(at).any(|it| it.aim.target == probe.aim.target);
                 let targets = self.probes.iter().enumerate().filter(|(at, probe)| first(*at, probe)).count();

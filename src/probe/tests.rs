@@ -1,6 +1,8 @@
+mod targets;
+
 use super::*;
-use crate::settings::CheckSettings;
 use crate::settings::tests::shipped;
+use crate::settings::{CheckSettings, Host};
 
 const A: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(1, 1, 1, 1));
 const B: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(8, 8, 8, 8));
@@ -16,6 +18,10 @@ struct Bench {
     limits: CheckSettings,
     sent: Vec<(Moment, ProbeToken, IpAddr)>,
     done: Vec<Check>,
+    /// Of the checks that failed, the test that was named.
+    named: Vec<Option<usize>>,
+    /// Target and test, with an `!` if missed.
+    heard: Vec<String>,
     watching: bool,
     counted: bool,
     received: Option<u32>,
@@ -34,6 +40,8 @@ impl Bench {
             limits: shipped(),
             sent: vec![],
             done: vec![],
+            named: vec![],
+            heard: vec![],
             watching: false,
             counted: false,
             received: Some(0),
@@ -60,7 +68,13 @@ impl Bench {
                             &mut more,
                         );
                     }
-                    Step::Done(check) => self.done.push(check),
+                    Step::Done(check, named) => {
+                        self.named.extend(check.failure.as_ref().map(|_| named));
+                        self.done.push(check);
+                    }
+                    Step::Heard { test, target, answered } => {
+                        self.heard.push(format!("{test}.{target}{}", if answered { "" } else { "!" }));
+                    }
                 }
             }
             steps = more;
@@ -92,16 +106,28 @@ impl Bench {
         self.carry_out(steps);
     }
 
+    fn refuse(&mut self, index: usize, cause: &Refusal) {
+        let (_, token, target) = self.sent[index];
+        let mut steps = vec![];
+        self.prober.refused(self.now, token.id, token.sequence, Some(target), cause, &mut steps);
+        let mut more = vec![];
+        self.prober.tick(self.now, &mut self.random, &mut more);
+        steps.extend(more);
+        self.carry_out(steps);
+    }
+
     /// Teaches the prober a round trip of 10 ms.
     fn warm(mut self) -> Self {
         for _ in 0..40 {
+            let first = self.sent.len();
             self.begin();
             self.pass(Duration::from_millis(10));
-            self.answer(self.sent.len() - 1);
+            (first..self.sent.len()).for_each(|index| self.answer(index));
             self.pass(Duration::from_millis(990));
         }
         self.sent.clear();
         self.done.clear();
+        self.heard.clear();
         self
     }
 }
@@ -316,15 +342,8 @@ fn an_icmp_error_counts_at_once() {
     let mut refused = 0;
     while bench.done.is_empty() {
         while refused < bench.sent.len() {
-            let (_, token, target) = bench.sent[refused];
+            bench.refuse(refused, &Refusal::Unreachable { code: 1, from: A });
             refused += 1;
-            let cause = Refusal::Unreachable { code: 1, from: A };
-            let mut steps = vec![];
-            bench.prober.refused(bench.now, token.id, token.sequence, Some(target), &cause, &mut steps);
-            let (now, mut more) = (bench.now, vec![]);
-            bench.prober.tick(now, &mut bench.random, &mut more);
-            steps.extend(more);
-            bench.carry_out(steps);
         }
         bench.pass(Duration::from_millis(1));
     }

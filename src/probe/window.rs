@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Aim;
+use super::pace::Pace;
 use crate::event::ProbeToken;
 use crate::moment::Moment;
 use crate::order::sorted;
@@ -13,26 +14,15 @@ use crate::settings::CheckSettings;
 /// First probes that an answer, however late, is matched to.
 const OPEN: usize = 64;
 
-/// How long a probe may take before the first round trip is known.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-
-/// The last `quality_window` first probes, and the smoothed round trip of each test.
+/// The last `quality_window` first probes, and the smoothed round trip.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     probes: VecDeque<Probe>,
     /// Those without an answer, oldest first.
     open: VecDeque<(ProbeToken, Aim)>,
-    /// By test: a page takes longer than an echo.
-    round_trips: Vec<Option<RoundTrip>>,
-    /// The test whose figures are the line's: the first one that asks beyond the gateway. Without one there are none.
+    pace: Pace,
+    /// The test whose latencies are the line's: the first one that asks beyond the gateway. Without one there are none.
     measuring: Option<usize>,
-}
-
-/// A smoothed round trip (RFC 6298, section 2: gains 1/8 and 1/4).
-#[derive(Clone, Copy, Debug)]
-struct RoundTrip {
-    smoothed: Duration,
-    deviation: Duration,
 }
 
 /// Small, as a provider may have a thousand of them.
@@ -82,9 +72,14 @@ enum Fate {
 }
 
 impl Window {
-    /// Nothing yet, of so many tests.
-    pub(super) fn new(tests: usize, measuring: Option<usize>) -> Self {
-        Self { round_trips: vec![None; tests], measuring, ..Self::default() }
+    /// Nothing yet.
+    pub(super) fn new(measuring: Option<usize>) -> Self {
+        Self { measuring, ..Self::default() }
+    }
+
+    /// Whether the line's latency is this test's.
+    pub(super) fn measures(&self, test: usize) -> bool {
+        self.measuring == Some(test)
     }
 
     /// A first probe was sent; `limits` say how many are kept.
@@ -102,24 +97,25 @@ impl Window {
         self.open.push_back((token, aim));
     }
 
-    /// An answer, however late, un-loses its probe.
-    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) {
-        let Some(place) = self.open.iter().rposition(|(open, aim)| *open == token && aim.fits(source)) else { return };
-        self.open.remove(place);
+    /// An answer, however late, un-loses its probe: whom it was sent to, and when.
+    pub(super) fn answered(&mut self, at: Moment, source: Option<IpAddr>, token: ProbeToken) -> Option<(Aim, Moment)> {
+        let place = self.open.iter().rposition(|(open, aim)| *open == token && aim.fits(source))?;
+        let (_, aim) = self.open.remove(place)?;
         let found = self.probes.iter_mut().rev().find(|probe| probe.sequence == token.sequence);
-        let Some(probe) = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost | Fate::Outage)) else {
-            return;
-        };
+        let probe = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost | Fate::Outage))?;
         let sample = at.since(probe.at);
         probe.fate = Fate::Answered { micros: u32::try_from(sample.as_micros()).unwrap_or(u32::MAX) };
-        let Some(known) = self.round_trips.get_mut(usize::from(probe.aim.0)) else { return };
-        *known = Some(match *known {
-            None => RoundTrip { smoothed: sample, deviation: sample / 2 },
-            Some(RoundTrip { smoothed, deviation }) => RoundTrip {
-                smoothed: (smoothed * 7 + sample) / 8,
-                deviation: (deviation * 3 + smoothed.abs_diff(sample)) / 4,
-            },
-        });
+        let found = (aim, probe.at);
+        if self.measures(aim.test) {
+            self.pace.sample(sample);
+        }
+        Some(found)
+    }
+
+    /// Whom the probe with this sequence number was sent to, if it may have gone to `target`.
+    pub(super) fn aim(&self, sequence: u16, target: Option<IpAddr>) -> Option<Aim> {
+        let fits = |(token, aim): &&(ProbeToken, Aim)| token.sequence == sequence && aim.fits(target);
+        self.open.iter().rev().find(fits).map(|(_, aim)| *aim)
     }
 
     /// The link was lost, or the way to it: answers on their way prove nothing.
@@ -148,29 +144,14 @@ impl Window {
         self.probes.iter_mut().filter(|it| it.fate == from && which(it.at)).for_each(|it| it.fate = to);
     }
 
-    /// How long a probe of a test may take before it is suspicious: smoothed round trip and four deviations, within the limits.
-    pub fn wait(&self, test: usize, limits: &CheckSettings) -> Duration {
-        let wait = self.round_trip(test).map_or(FIRST_WAIT, |it| it.smoothed + it.deviation * 4);
-        wait.max(limits.min_timeout).min(limits.timeout)
-    }
-
     /// The smoothed round trip.
-    pub fn latency(&self) -> Option<Duration> {
-        self.round_trip(self.measuring?).map(|it| it.smoothed)
+    pub const fn latency(&self) -> Option<Duration> {
+        self.pace.latency()
     }
 
     /// The smoothed deviation of the round trip.
     pub fn jitter(&self) -> Option<Duration> {
-        self.round_trip(self.measuring?).map(|it| it.deviation)
-    }
-
-    /// Whether the line's latency is this test's.
-    pub(super) fn measures(&self, test: usize) -> bool {
-        self.measuring == Some(test)
-    }
-
-    fn round_trip(&self, test: usize) -> Option<RoundTrip> {
-        self.round_trips.get(test).copied().flatten()
+        self.pace.jitter()
     }
 
     /// What became of the first probes to `target` (test and target by number), or of all. One younger than `timeout` may still be answered and is not counted.

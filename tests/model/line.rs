@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use failoverd::event::Neighbour;
 use failoverd::random::Random;
+use failoverd::reason::Refusal;
 
 use super::ms;
 
@@ -30,6 +31,12 @@ pub struct Line {
     pub unreachable: bool,
     /// The modem answers ARP, and pings, for every address in the world.
     pub answers_everything: bool,
+    /// Probes to these are lost.
+    pub dead: Vec<IpAddr>,
+    /// Probes of these types are lost.
+    pub blocked: Vec<&'static str>,
+    /// What becomes of a probe by HTTP, where it is not as it should.
+    pub page: Option<Refusal>,
     /// What DNS servers say that are asked through it, for a minute; a name that is not here does not exist.
     pub names: BTreeMap<String, Vec<IpAddr>>,
     /// They say nothing.
@@ -52,6 +59,9 @@ impl Default for Line {
             wrong_cookie: false,
             unreachable: false,
             answers_everything: false,
+            dead: vec![],
+            blocked: vec![],
+            page: None,
             names: BTreeMap::new(),
             mute_servers: false,
             gateway: Neighbour::Unknown,

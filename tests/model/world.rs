@@ -45,6 +45,7 @@ pub(super) enum Pending {
     Read,
     Answer {
         device: IfIndex,
+        packets: u64,
         event: Event,
     },
 }
@@ -74,6 +75,8 @@ pub struct World {
     pub changes: Vec<(Moment, Vec<RouteChange>)>,
     pub requests: Vec<Moment>,
     pub probes: u64,
+    /// Each of them but scripts: when, through which device, to whom, and its bytes.
+    pub sent: Vec<(Moment, String, IpAddr, u64)>,
     /// Names asked for, with the time.
     pub asked: Vec<(Moment, ProviderId, String)>,
     /// What scripts were started with, and when.
@@ -120,6 +123,7 @@ impl World {
             changes: vec![],
             requests: vec![],
             probes: 0,
+            sent: vec![],
             asked: vec![],
             scripts: vec![],
             closed: 0,
@@ -242,7 +246,7 @@ impl World {
                         self.tell_interfaces();
                     }
                     Pending::Read => self.read(vec![]),
-                    Pending::Answer { device, event } => self.arrive(device, event),
+                    Pending::Answer { device, packets, event } => self.arrive(device, packets, event),
                 },
                 None => self.feed(Event::Wakeup),
             }

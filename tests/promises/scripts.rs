@@ -42,7 +42,7 @@ fn a_script_decides() {
     world.wait_route(1);
     let status = world.wait_state(0, "offline");
     assert_eq!(status["reason_code"], "script_failed", "{status:#}");
-    assert_eq!(status["reason"], "the script ended with status 3 (1 of 1 probes)");
+    assert_eq!(status["reason"], "test script failed: the script ended with status 3 (1 of 1 probes)");
     fs::remove_file(world.lab.dir().join("down")).unwrap();
     world.wait_route(0);
     world.stop(&daemon);
@@ -57,7 +57,7 @@ fn one_that_hangs_is_killed_and_holds_up_nobody() {
     let pids = || fs::read_to_string(world.lab.dir().join("pids")).unwrap_or_default();
     world.lab.write_file("hang", "").unwrap();
     let status = world.wait_state(0, "offline");
-    assert_eq!(status["reason"], "the script was killed (1 of 1 probes)", "{status:#}");
+    assert_eq!(status["reason"], "test script failed: the script was killed (1 of 1 probes)", "{status:#}");
     world.wait_route(1);
     // The other line's checks keep their pace: five in a second.
     world.provider(1).forget_seen();

@@ -7,6 +7,7 @@ mod model;
 
 mod adversity;
 mod advice;
+mod cadence;
 mod connections;
 mod evidence;
 mod kernel;
@@ -21,6 +22,7 @@ mod series;
 mod silent_netifd;
 mod start;
 mod sysctls;
+mod targets;
 mod why;
 
 use model::{Config, World, secs};

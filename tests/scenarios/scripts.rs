@@ -31,7 +31,8 @@ fn a_script_decides_and_is_named() {
             let mut world = healthy(2, config(&[""], ping), 1);
             world.line("wan0").script = status;
             world.pass_until(secs(4), |world| world.traffic() == "wan1");
-            assert_eq!(world.reason_of("a"), reason, "ping beside it: {ping}");
+            let named = if ping { format!("test script failed: {reason}") } else { reason.to_owned() };
+            assert_eq!(world.reason_of("a"), named, "ping beside it: {ping}");
             world.line("wan0").script = Some(0);
             world.pass_until(secs(120), |world| world.traffic() == "wan0");
         }

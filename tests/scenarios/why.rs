@@ -170,7 +170,7 @@ fn manual_failback_waits_for_a_hand() {
     world.pass(secs(300));
     assert_eq!(
         headline(&world),
-        ("a is online and takes over by hand; online through b for 5m 8s, 21 ms.".into(), "stays")
+        ("a is online and takes over by hand; online through b for 5m 9s, 21 ms.".into(), "stays")
     );
     assert_eq!(code(&world, "a"), ("standby", "manual_failback"));
     assert!(said(&world, "a").contains("It is not active because failback is manual ('option failback')."));
@@ -232,7 +232,7 @@ fn equals_do_not_push_each_other_aside() {
     world.pass(secs(10));
     world.line("wan0").silent = false;
     world.pass(secs(300));
-    assert_eq!(headline(&world), ("Online through b for 5m 8s, 21 ms.".into(), "stays"));
+    assert_eq!(headline(&world), ("Online through b for 5m 9s, 21 ms.".into(), "stays"));
     assert!(
         said(&world, "b").contains("It is active because a has the same priority, which is no reason to move traffic.")
     );

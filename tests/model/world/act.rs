@@ -151,7 +151,18 @@ impl World {
             }
         };
         let link = self.kernel.by_index(device).unwrap();
+        self.sent.push((self.now, link.name.clone(), target, question.bytes()));
         let Some(line) = self.lines.get(&link.name).filter(|_| link.carrier).cloned() else { return };
+        let word = match question {
+            Question::Ping { .. } => "ping",
+            Question::Tcp { .. } => "tcp",
+            Question::Dns { .. } => "dns",
+            Question::Http { .. } => "http",
+            Question::Arp { .. } | Question::Exec { .. } => "",
+        };
+        if line.dead.contains(&target) || line.blocked.contains(&word) {
+            return;
+        }
         if answer.gateway.is_none() && !link.point_to_point && !line.answers_everything {
             return;
         }
@@ -166,9 +177,14 @@ impl World {
         let at = self.now + after;
         let event = match question {
             Question::Ping { .. } => Event::Icmp { provider, source, message, at },
+            Question::Http { .. } if line.page.is_some() => {
+                Event::ProbeRefused { provider, token, cause: line.page.unwrap() }
+            }
             _ => Event::Answered { provider, token, at },
         };
-        self.later(after, Pending::Answer { device, event });
+        // A page comes in several packets.
+        let packets = if word == "http" { 6 } else { 1 };
+        self.later(after, Pending::Answer { device, packets, event });
     }
 
     /// Each server has its timeout; the first one that says something ends it.
@@ -190,11 +206,11 @@ impl World {
     }
 
     /// A packet arrives, unless the line was cut while it was on its way.
-    pub(super) fn arrive(&mut self, device: IfIndex, event: Event) {
+    pub(super) fn arrive(&mut self, device: IfIndex, packets: u64, event: Event) {
         let alive = self.line_of(device).is_some_and(|line| !line.silent);
         if alive && self.kernel.by_index(device).is_some_and(|link| link.up && link.carrier) {
             let counting = self.watched.values_mut().filter(|(_, watched, _)| *watched == device);
-            counting.for_each(|(.., answers)| *answers += 1);
+            counting.for_each(|(.., answers)| *answers += packets);
             self.feed(event);
         }
     }
