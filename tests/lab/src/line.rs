@@ -185,8 +185,9 @@ impl Seen {
     }
 
     pub(crate) fn note_arrival(&mut self, arrival: Arrival) {
-        let same = |known: &&Arrival| Arrival { at: arrival.at, ..**known } == arrival;
-        if arrival.kind != Kind::Ping && self.arrivals.iter().rev().take(512).any(|known| same(&known)) {
+        let connects = matches!(arrival.kind, Kind::Tcp | Kind::Http);
+        if connects && self.arrivals.iter().rev().take(512).any(|known| Arrival { at: arrival.at, ..*known } == arrival)
+        {
             return;
         }
         if self.arrivals.len() >= 8192 {
