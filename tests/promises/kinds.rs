@@ -3,6 +3,7 @@
 //! The simulated internet answers every kind of question, and one kind wrongly; status, route and traffic must say what follows from that.
 
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
 use lab::{ANY_HOST, Fault, Kind, LOGIN_PAGE, LabConfig, PAGE, TARGETS};
 use serde_json::Value;
@@ -64,27 +65,33 @@ fn verdicts(kind: Kind, more: &str, rows: &[Row]) {
     for (number, row) in (0..).zip(rows) {
         world.provider(number).fault(kind, row.fault);
     }
-    let fits = |row: &Row, status: &Value| {
-        let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
-        text("state") == row.state && text("reason_code") == row.code && text("reason").contains(row.words)
-    };
-    let all = |status: &Value| {
+    let wrong = |fits: &dyn Fn(&Row, &Value) -> bool| {
+        let status = world.status();
         let of = |number: usize| {
             let name = format!("wan{number}");
             status["providers"].as_array().into_iter().flatten().find(|it| it["name"] == name.as_str())
         };
         let wrong = rows.iter().enumerate().find(|(number, row)| !of(*number).is_some_and(|it| fits(row, it)));
-        wrong.map(|(number, row)| (row.fault, of(number).cloned()))
+        wrong.map(|(number, row)| format!("{:?}: {:#?}", row.fault, of(number)))
     };
-    let mut wrong = None;
+    let fits = |row: &Row, status: &Value| {
+        let text = |field: &str| status[field].as_str().unwrap_or_default().to_owned();
+        text("state") == row.state && text("reason_code") == row.code && text("reason").contains(row.words)
+    };
+    let mut last = None;
     let done = lab::wait_for(SOON, "every verdict", || {
-        wrong = all(&world.status());
-        wrong.is_none()
+        last = wrong(&fits);
+        last.is_none()
     });
-    done.unwrap_or_else(|error| panic!("{kind:?}: {error}; {:#?}", wrong));
+    done.unwrap_or_else(|error| panic!("{kind:?}: {error}; {last:?}"));
     let first_good = rows.iter().position(|row| row.state == "online").unwrap_or(rows.len());
     world.wait_route(first_good as u8);
-    stays(2 * SECOND, &format!("{kind:?}: the verdicts"), || all(&world.status()).is_none());
+    // The state alone: on a machine that is busy a refusal may come too late to be the reason of every single check.
+    let start = Instant::now();
+    while start.elapsed() < 2 * SECOND {
+        let wrong = wrong(&|row, status| status["state"] == row.state);
+        assert!(wrong.is_none(), "{kind:?}: no longer so: {wrong:?}");
+    }
     for (number, _) in (0..).zip(rows) {
         world.provider(number).heal();
     }
