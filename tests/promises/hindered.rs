@@ -42,7 +42,7 @@ fn nothing_that_hangs_delays_the_probes_of_another_provider() {
     world.provider(1).fault(Kind::Http, Fault::AcceptAndSayNothing);
     let daemon = world.launch();
     world.wait_state(3, "online");
-    for (number, code) in [(0, "unresolvable"), (1, "lost_probes"), (2, "lost_probes")] {
+    for (number, code) in [(0, "unresolvable"), (1, "lost_probes"), (2, "script_failed")] {
         let status = world.wait_state(number, "offline");
         assert_eq!(status["reason_code"], code, "wan{number}: {status:#}");
     }
