@@ -93,18 +93,33 @@ fn a_slow_and_unsteady_line_makes_no_false_alarm() {
     world.stop(&daemon);
 }
 
-#[test]
-fn a_line_that_becomes_slow_at_once_makes_no_false_alarm() {
-    let world = strict(&BRISK, &HOSTS);
+/// A line that was quick takes 600 ms from one moment to the next, with nothing else on it that would show that it lives.
+fn becomes_slow(kinds: &[Kind]) {
+    let world = World::new(LabConfig::default());
+    let tests: String = kinds.iter().map(|kind| test(*kind, &HOSTS, "")).collect();
+    world.configure(&(world.lab.uci(&[&BRISK[..], &[("required", "all")]].concat()) + &tests));
     world.provider(0).delay(Duration::from_millis(20), Duration::ZERO);
     let daemon = world.start();
     // The wait has come down to what the line takes.
     std::thread::sleep(4 * SECOND);
     world.provider(0).delay(Duration::from_millis(600), Duration::ZERO);
-    assert_steady(&world, &daemon, 12 * SECOND, "from 20 to 600 ms");
+    assert_steady(&world, &daemon, 12 * SECOND, &format!("from 20 to 600 ms, {kinds:?}"));
     let latency = world.status_of(0)["latency_ms"].as_f64().unwrap();
     assert!(latency > 300.0, "it was seen: {latency}");
     world.stop(&daemon);
+}
+
+#[test]
+fn a_line_that_becomes_slow_at_once_makes_no_false_alarm() {
+    becomes_slow(&[Kind::Ping]);
+    becomes_slow(&[Kind::Tcp]);
+    becomes_slow(&[Kind::Dns]);
+}
+
+#[test]
+fn nor_does_it_where_an_answer_takes_two_round_trips() {
+    becomes_slow(&[Kind::Http]);
+    becomes_slow(&Kind::ALL);
 }
 
 /// A lossy line whose checks hardly ever fail.
