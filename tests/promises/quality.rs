@@ -123,12 +123,12 @@ fn nor_does_it_where_an_answer_takes_two_round_trips() {
 }
 
 /// A lossy line whose checks hardly ever fail.
-const PATIENT: [(&str, &str); 3] = [("attempts", "20"), ("interval", "100ms"), ("quality_window", "20")];
+const PATIENT: [(&str, &str); 3] = [("attempts", "20"), ("interval", "200ms"), ("quality_window", "40")];
 
 #[test]
 fn loss_beyond_max_loss_degrades_and_moves_traffic() {
     let world = World::new(LabConfig { providers: 3, ..LabConfig::default() });
-    let more = [("max_loss", "20"), ("standby_interval", "100ms"), ("failback_delay", "300ms")];
+    let more = [("max_loss", "20"), ("standby_interval", "200ms"), ("failback_delay", "300ms")];
     world.configure(&world.lab.uci(&[&PATIENT[..], &more].concat()));
     let daemon = world.start();
     let stream = world.lab.stream().unwrap();
