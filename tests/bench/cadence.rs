@@ -27,13 +27,14 @@ fn lateness(provider: &Provider, kind: Kind, from: Instant) -> Vec<f64> {
     gaps.map(|gap| gap.saturating_sub(INTERVAL).as_secs_f64() * 1000.0).collect()
 }
 
-/// How late a thread is that does nothing but sleep: what the machine itself adds, meanwhile.
+/// How late a thread is that does nothing but sleep, about as often as the daemon: what the machine itself adds.
 fn sleeper(until: Instant) -> Vec<f64> {
+    let nap = INTERVAL / 32;
     let mut late = Vec::new();
     while Instant::now() < until {
         let start = Instant::now();
-        std::thread::sleep(INTERVAL);
-        late.push(start.elapsed().saturating_sub(INTERVAL).as_secs_f64() * 1000.0);
+        std::thread::sleep(nap);
+        late.push(start.elapsed().saturating_sub(nap).as_secs_f64() * 1000.0);
     }
     late
 }

@@ -22,7 +22,7 @@ pub(crate) const DEAD: std::net::Ipv4Addr = {
     third
 };
 /// After this long every target has been asked often enough to be known for dead.
-pub(crate) const FOUND_DEAD: Duration = Duration::from_secs(20);
+pub(crate) const FOUND_DEAD: Duration = Duration::from_secs(30);
 
 /// How a provider is cut.
 #[derive(Clone, Copy)]
