@@ -1,13 +1,14 @@
 //! `cargo bench-lab`: how fast failoverd is and what it costs, measured on real kernel routing in the lab.
 //!
-//! Two minutes by default, longer and with more samples with `--full`. Speed is measured here and not asserted: the
+//! Five minutes by default, longer and with more samples with `--full`. Speed is measured here and not asserted: the
 //! exit code is 0 whatever the numbers are, and 1 only if something could not be measured.
 //!
 //! * `subject.rs` is what is measured: the release build in a lab.
-//! * `outage.rs`, `netifd.rs`, `failback.rs`, `unrest.rs`, `cost.rs` measure; `report.rs` prints.
+//! * `outage.rs`, `netifd.rs`, `failback.rs`, `unrest.rs`, `cadence.rs`, `cost.rs` measure; `report.rs` prints.
 // A bench is made of clocks and sleeps; what clippy.toml forbids is forbidden to the library.
 #![allow(clippy::disallowed_methods)]
 
+mod cadence;
 mod cost;
 mod failback;
 mod netifd;
@@ -25,11 +26,11 @@ use report::Row;
 const HELP: &str = "\
 Usage: cargo bench-lab [--full] [--seed NUMBER] [--binary FILE] [PART...]
 
-  --full         about ten minutes instead of two: more samples, whole three minutes of loss
+  --full         about half an hour instead of five minutes: more samples, whole three minutes of loss
   --seed NUMBER  of the random moments, and of all luck in the lab
   --binary FILE  measure this failoverd; without it, it is built in release
 
-Parts: outage foreign netifd failback unrest cost growth start size; without any: all of them.
+Parts: outage kinds foreign netifd failback unrest cadence many cost growth start size; without any: all of them.
 ";
 
 /// How much is done.
@@ -44,12 +45,15 @@ struct Effort {
 type Part = (&'static str, fn(&Path, Effort) -> Vec<Row>);
 
 /// In the order of the table. What is sensitive to the machine's load comes alone; what only waits comes together.
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 12] = [
     ("outage", outage::outages),
+    ("kinds", outage::kinds),
     ("foreign", |binary, effort| vec![outage::foreign(binary, effort)]),
     ("netifd", |binary, effort| vec![netifd::following(binary, effort)]),
     ("failback", failback::failbacks),
     ("unrest", unrest::switches),
+    ("cadence", cadence::cadence),
+    ("many", cadence::many),
     ("cost", cost::running),
     ("growth", |binary, effort| vec![cost::growth(binary, effort)]),
     ("start", |binary, effort| vec![cost::start_up(binary, effort)]),

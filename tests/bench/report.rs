@@ -21,6 +21,8 @@ pub(crate) enum Unit {
     Seconds,
     Milliseconds,
     Count,
+    Ratio,
+    Percent,
     CpuSecondsPerHour,
     Megabytes,
 }
@@ -32,6 +34,8 @@ impl Unit {
             Unit::Milliseconds => format!("{value:.1} ms"),
             Unit::Count if value.fract() == 0.0 => format!("{value:.0}"),
             Unit::Count => format!("{value:.1}"),
+            Unit::Ratio => format!("{value:.2}"),
+            Unit::Percent => format!("{value:.2} %"),
             Unit::CpuSecondsPerHour => format!("{value:.2} s/h"),
             Unit::Megabytes => format!("{value:.2} MB"),
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lab::{Broker, Lab, LabConfig, LabError, Process, Result};
+use lab::{Broker, Kind, Lab, LabConfig, LabError, Process, Result, TARGETS};
 
 /// A set of options, as a person would write them in `config failover 'settings'`.
 pub(crate) type Settings<'a> = &'a [(&'a str, &'a str)];
@@ -19,6 +19,22 @@ pub(crate) const FAST: Settings =
 pub(crate) const SHIPPED_INTERVAL: Duration = Duration::from_secs(1);
 /// The same with the fast profile.
 pub(crate) const FAST_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Sections for tests of these kinds, each with the four well-known targets.
+pub(crate) fn tests(kinds: &[Kind]) -> String {
+    let mut text = String::new();
+    for kind in kinds {
+        let (word, before, after) = match kind {
+            Kind::Ping => ("ping", "", ""),
+            Kind::Tcp => ("tcp", "", ":443"),
+            Kind::Dns => ("dns", "", ""),
+            Kind::Http => ("http", "http://", "/generate_204"),
+        };
+        text.push_str(&format!("\nconfig test '{word}'\n\toption type '{word}'\n"));
+        TARGETS.iter().for_each(|target| text.push_str(&format!("\tlist target '{before}{target}{after}'\n")));
+    }
+    text
+}
 
 /// Builds failoverd as it is shipped; returns the binary.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -50,10 +66,15 @@ pub(crate) struct Subject {
 impl Subject {
     /// Builds the lab, starts failoverd, and waits until all providers are online and traffic goes through the first.
     pub(crate) fn start(binary: &Path, config: LabConfig, settings: Settings) -> Result<Subject> {
+        Subject::with_tests(binary, config, settings, "")
+    }
+
+    /// The same with tests of its own in the configuration, see [`tests`].
+    pub(crate) fn with_tests(binary: &Path, config: LabConfig, settings: Settings, tests: &str) -> Result<Subject> {
         let lab = Lab::new(config)?;
         let broker = lab.broker()?;
         let start = Instant::now();
-        let daemon = spawn(binary, &lab, settings)?;
+        let daemon = run(binary, &lab, &(lab.uci(settings) + tests))?;
         for provider in lab.providers() {
             daemon.wait_for_line(&format!("{} online", provider.device()), start, Duration::from_secs(60))?;
         }
@@ -66,7 +87,12 @@ impl Subject {
 
 /// Starts failoverd in a lab, without waiting for anything.
 pub(crate) fn spawn(binary: &Path, lab: &Lab, settings: Settings) -> Result<Process> {
-    let file = lab.write_file("failover", &lab.uci(settings))?;
+    run(binary, lab, &lab.uci(settings))
+}
+
+/// The same with the text of a whole configuration.
+pub(crate) fn run(binary: &Path, lab: &Lab, configuration: &str) -> Result<Process> {
+    let file = lab.write_file("failover", configuration)?;
     let mut command = Command::new(binary);
     command.arg("run").arg("-f").arg("-c").arg(file);
     lab.spawn(command)

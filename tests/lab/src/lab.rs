@@ -145,6 +145,11 @@ impl Lab {
         &self.providers
     }
 
+    /// One target dies behind all providers, or lives again.
+    pub fn target_dead(&self, target: Ipv4Addr, dead: bool) {
+        self.providers.iter().for_each(|provider| provider.target_dead(target, dead));
+    }
+
     /// The LAN client.
     #[must_use]
     pub fn client(&self) -> &Client {

@@ -9,7 +9,7 @@
 //!
 //! * `lab.rs` builds it all; `namespace.rs`, `netlink.rs`, `message.rs`, `routing.rs` are what it is built with.
 //! * `provider.rs` is the handle to one provider, `line.rs` the state of its line, `responder.rs` the thread that plays
-//!   it, `packet.rs` the frames.
+//!   it, `internet.rs` who answers behind it and `fault.rs` how wrongly; `packet.rs`, `tcp.rs` and `dns.rs` the frames.
 //! * `router.rs` is the router and the other programs that write its routes; `views.rs` shows what its kernel holds;
 //!   `conntrack.rs` its connection table.
 //! * `client.rs` and `stream.rs` send traffic, `timeline.rs` says what became of it; `watcher.rs` looks for moments
@@ -39,9 +39,12 @@ mod cleanup;
 mod client;
 mod conntrack;
 mod directory;
+mod dns;
 mod enter;
 mod error;
+mod fault;
 mod hotplug;
+mod internet;
 mod lab;
 mod line;
 mod message;
@@ -57,6 +60,7 @@ mod router;
 mod routing;
 mod stream;
 mod sys;
+mod tcp;
 mod timeline;
 mod ubus_object;
 mod views;
@@ -69,9 +73,11 @@ pub use client::{Client, LAN_CLIENT, LAN_ROUTER};
 pub use conntrack::{Connection, ConnectionTable, Tuple};
 pub use enter::{enter, is_unprivileged};
 pub use error::{LabError, Result};
+pub use fault::{Fault, Faults, HTTP_PORTS, Kind};
 pub use hotplug::HotplugObject;
+pub use internet::{ANY_HOST, LOGIN_HOST, LOGIN_PAGE, PAGE, WRONG_SOURCE};
 pub use lab::{InitialDefault, Lab, LabConfig, Nat};
-pub use line::{Answers, Conditions, Count, Cut, EchoRequest, FullQueue, Seen};
+pub use line::{Answers, Arrival, Conditions, Count, Cut, EchoRequest, FullQueue, Seen};
 pub use namespace::Namespace;
 pub use netifd::{Manner, Netifd, Step};
 pub use process::{Capability, Confined, Finished, OutputLine, Process, SpawnOptions};
@@ -84,7 +90,7 @@ pub use views::KernelView;
 pub use wait::{wait_for, wait_for_some};
 pub use watcher::{DefaultRouteReport, DefaultRouteWatcher};
 
-/// The anycast addresses every provider answers echo requests for.
+/// The anycast addresses that failoverd asks by itself. Providers answer for all others, too.
 pub const TARGETS: [Ipv4Addr; 4] =
     [Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::new(8, 8, 8, 8), Ipv4Addr::new(9, 9, 9, 9), Ipv4Addr::new(208, 67, 222, 222)];
 

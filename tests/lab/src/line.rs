@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::fault::{Faults, Kind};
+
 /// What the provider does to packets. The default is a good line without delay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions {
@@ -21,7 +23,12 @@ pub struct Conditions {
     pub cut: Cut,
     /// How echo requests are answered.
     pub answers: Answers,
-    /// Targets that do not answer, the stream server's address included.
+    /// How everything else is answered.
+    pub faults: Faults,
+    /// What DNS says about names: their addresses, or none for a name that does not exist. All other names lead to
+    /// [`crate::ANY_HOST`].
+    pub names: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// Targets that answer nothing of any kind, the stream server's address included.
     pub dead_targets: BTreeSet<Ipv4Addr>,
     /// A modem whose upstream queue is full.
     pub full_queue: Option<FullQueue>,
@@ -40,6 +47,8 @@ impl Default for Conditions {
             downstream_loss: 0.0,
             cut: Cut::None,
             answers: Answers::Right,
+            faults: Faults::default(),
+            names: BTreeMap::new(),
             dead_targets: BTreeSet::new(),
             full_queue: None,
             answers_for_everybody: false,
@@ -64,6 +73,8 @@ pub enum Cut {
 pub enum Answers {
     /// As they should be.
     Right,
+    /// Not at all.
+    Never,
     /// That much later.
     Late(Duration),
     /// With another identifier.
@@ -124,6 +135,21 @@ pub struct EchoRequest {
     pub sequence: u16,
 }
 
+/// One question of any kind as it came in, before loss and cuts: an echo request, the SYN of a connection, a DNS query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// When, by the kernel's stamp: however busy the machine is.
+    pub at: Instant,
+    /// Which.
+    pub kind: Kind,
+    /// From which address and port; for pings the identifier.
+    pub source: (Ipv4Addr, u16),
+    /// To which.
+    pub target: Ipv4Addr,
+    /// What tells it from the next one of that source: the sequence number, or the DNS id.
+    pub token: u32,
+}
+
 /// What the provider received from the router, lost or not.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seen {
@@ -131,6 +157,8 @@ pub struct Seen {
     pub echo: BTreeMap<Ipv4Addr, Count>,
     /// The last 4096 echo requests, oldest first.
     pub echo_log: VecDeque<EchoRequest>,
+    /// The last 8192 questions of all kinds, oldest first. A SYN that the kernel sends again is there once.
+    pub arrivals: VecDeque<Arrival>,
     /// Datagrams to the stream server.
     pub stream: Count,
     /// ARP requests by the address asked for. Anything but the gateway means a missing route.
@@ -148,6 +176,24 @@ impl Seen {
     #[must_use]
     pub fn echo_total(&self) -> u64 {
         self.echo.values().map(|count| count.total).sum()
+    }
+
+    /// When questions of a kind came in, oldest first.
+    #[must_use]
+    pub fn arrivals_of(&self, kind: Kind) -> Vec<Instant> {
+        self.arrivals.iter().filter(|arrival| arrival.kind == kind).map(|arrival| arrival.at).collect()
+    }
+
+    pub(crate) fn note_arrival(&mut self, arrival: Arrival) {
+        let connects = matches!(arrival.kind, Kind::Tcp | Kind::Http);
+        if connects && self.arrivals.iter().rev().take(512).any(|known| Arrival { at: arrival.at, ..*known } == arrival)
+        {
+            return;
+        }
+        if self.arrivals.len() >= 8192 {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back(arrival);
     }
 
     pub(crate) fn note_echo(&mut self, request: EchoRequest) {

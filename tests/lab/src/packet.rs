@@ -1,7 +1,9 @@
-//! Frames as the simulated providers read and write them: Ethernet, ARP, IPv4, ICMP echo, UDP. Pure functions; fed and
-//! used by `responder.rs`.
+//! Frames as the simulated providers read and write them: Ethernet, ARP, IPv4, ICMP echo, UDP, and TCP by
+//! `tcp.rs`. Pure functions; fed and used by `responder.rs`.
 
 use std::net::Ipv4Addr;
+
+use crate::tcp::{self, Segment};
 
 /// A MAC address.
 pub(crate) type Mac = [u8; 6];
@@ -15,6 +17,8 @@ pub(crate) enum Incoming<'a> {
     Echo { from_mac: Mac, source: Ipv4Addr, target: Ipv4Addr, message: &'a [u8], packet: &'a [u8] },
     /// A UDP datagram.
     Udp { from_mac: Mac, source: (Ipv4Addr, u16), target: (Ipv4Addr, u16), payload: &'a [u8], packet: &'a [u8] },
+    /// A TCP segment.
+    Tcp { from_mac: Mac, source: (Ipv4Addr, u16), target: (Ipv4Addr, u16), segment: Segment<'a>, packet: &'a [u8] },
     /// Valid, and nothing a provider answers.
     Other,
     /// Lengths or checksums do not fit.
@@ -74,6 +78,10 @@ fn parse_ipv4(from_mac: Mac, body: &[u8]) -> Option<Incoming<'_>> {
             payload: message.get(8..usize::from(word(message, 4)?))?,
             packet,
         },
+        6 if !fragment => {
+            let (from, to, segment) = tcp::parse(message)?;
+            Incoming::Tcp { from_mac, source: (source, from), target: (target, to), segment, packet }
+        }
         _ => Incoming::Other,
     })
 }
@@ -107,9 +115,9 @@ pub(crate) fn echo_reply(request: &[u8]) -> Vec<u8> {
     reply
 }
 
-/// "Host unreachable" about `packet`, of which as much comes back as routers send.
-pub(crate) fn host_unreachable(packet: &[u8]) -> Vec<u8> {
-    let mut message = vec![3, 1, 0, 0, 0, 0, 0, 0];
+/// "Destination unreachable" about `packet`, of which as much comes back as routers send.
+pub(crate) fn unreachable(code: u8, packet: &[u8]) -> Vec<u8> {
+    let mut message = vec![3, code, 0, 0, 0, 0, 0, 0];
     message.extend_from_slice(packet.get(..packet.len().min(548)).unwrap_or_default());
     message
 }
@@ -122,10 +130,7 @@ pub(crate) fn udp(macs: (Mac, Mac), source: (Ipv4Addr, u16), target: (Ipv4Addr, 
         datagram.extend_from_slice(&field.to_be_bytes());
     }
     datagram.extend_from_slice(payload);
-    let mut pseudo = [source.0.octets(), target.0.octets()].concat();
-    pseudo.extend_from_slice(&[0, 17]);
-    pseudo.extend_from_slice(&length.to_be_bytes());
-    let sum = match checksum(partial_sum(&pseudo), &datagram) {
+    let sum = match pseudo_checksum(17, source.0, target.0, &datagram) {
         0 => 0xffff,
         sum => sum,
     };
@@ -133,7 +138,16 @@ pub(crate) fn udp(macs: (Mac, Mac), source: (Ipv4Addr, u16), target: (Ipv4Addr, 
     ipv4(macs, 17, source.0, target.0, &datagram)
 }
 
-fn ipv4(macs: (Mac, Mac), protocol: u8, source: Ipv4Addr, target: Ipv4Addr, body: &[u8]) -> Vec<u8> {
+/// The checksum of a UDP datagram or a TCP segment, which covers the addresses too.
+pub(crate) fn pseudo_checksum(protocol: u8, source: Ipv4Addr, target: Ipv4Addr, body: &[u8]) -> u16 {
+    let mut pseudo = [source.octets(), target.octets()].concat();
+    pseudo.extend_from_slice(&[0, protocol]);
+    pseudo.extend_from_slice(&(body.len() as u16).to_be_bytes());
+    checksum(partial_sum(&pseudo), body)
+}
+
+/// An IPv4 packet in a frame.
+pub(crate) fn ipv4(macs: (Mac, Mac), protocol: u8, source: Ipv4Addr, target: Ipv4Addr, body: &[u8]) -> Vec<u8> {
     let mut header = vec![0x45, 0];
     header.extend_from_slice(&(body.len() as u16 + 20).to_be_bytes());
     // No identification, "don't fragment", 57 hops left, checksum to be set.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::error::{During, LabError, Result};
+use crate::fault::{Fault, Kind};
 use crate::line::{Answers, Conditions, Cut, FullQueue, Line, Seen, lock};
 use crate::namespace::Namespace;
 use crate::netlink::{Netlink, VethEnd};
@@ -118,9 +119,12 @@ impl Provider {
         self.line.conditions().clone()
     }
 
-    /// Makes the line perfect again. Carrier, device and addresses are not touched.
+    /// Makes the line perfect again. Carrier, device, addresses and names are not touched.
     pub fn heal(&self) {
-        self.change(|conditions| *conditions = Conditions { gateway: conditions.gateway, ..Conditions::default() });
+        self.change(|conditions| {
+            let names = std::mem::take(&mut conditions.names);
+            *conditions = Conditions { gateway: conditions.gateway, names, ..Conditions::default() };
+        });
     }
 
     /// Cuts everything, ARP too, or mends it; the carrier stays.
@@ -148,7 +152,31 @@ impl Provider {
         self.change(|conditions| conditions.answers = answers);
     }
 
-    /// One target dies, or lives again.
+    /// How questions of one kind are answered from now on. See [`Fault`] for what that means to each.
+    pub fn fault(&self, kind: Kind, fault: Fault) {
+        self.change(|conditions| match kind {
+            Kind::Tcp => conditions.faults.tcp = fault,
+            Kind::Dns => conditions.faults.dns = fault,
+            Kind::Http => conditions.faults.http = fault,
+            Kind::Ping => {
+                conditions.answers = match fault {
+                    Fault::Silent => Answers::Never,
+                    Fault::Refused => Answers::Unreachable,
+                    Fault::Garbage => Answers::WrongPayload,
+                    Fault::WrongId => Answers::WrongId,
+                    Fault::WrongSource => Answers::WrongSource,
+                    _ => Answers::Right,
+                }
+            }
+        });
+    }
+
+    /// What this provider's DNS says about a name; without addresses there is no such name.
+    pub fn name(&self, name: &str, addresses: &[Ipv4Addr]) {
+        self.change(|conditions| _ = conditions.names.insert(name.to_lowercase(), addresses.to_vec()));
+    }
+
+    /// One target dies, for every kind of question, or lives again.
     pub fn target_dead(&self, target: Ipv4Addr, dead: bool) {
         self.change(|conditions| {
             _ = if dead { conditions.dead_targets.insert(target) } else { conditions.dead_targets.remove(&target) };

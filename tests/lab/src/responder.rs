@@ -14,10 +14,15 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use crate::error::{During, Result};
-use crate::line::{Answers, Conditions, Cut, EchoRequest, Line};
+use crate::fault::{Faults, Kind};
+use crate::internet::{self, Talk, WRONG_SOURCE};
+use crate::line::{Answers, Arrival, Conditions, Cut, EchoRequest, Line};
 use crate::packet::{self, Incoming, Mac};
 use crate::sys;
-use crate::{OTHER_SENDER, STREAM_PORT, STREAM_SERVER, TARGETS};
+use crate::{OTHER_SENDER, STREAM_PORT, STREAM_SERVER};
+
+/// Where DNS is spoken.
+const DNS_PORT: u16 = 53;
 
 /// Whom the provider plays.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +54,7 @@ impl Responder {
             identity,
             line,
             echo_luck: fastrand::Rng::with_seed(seed),
+            talk_luck: fastrand::Rng::with_seed(seed.rotate_left(32)),
             stream_luck: fastrand::Rng::with_seed(!seed),
             queue: BinaryHeap::new(),
             queued: 0,
@@ -87,6 +93,9 @@ impl Drop for Responder {
 /// An answer on its way: due time, order of arrival, frame, and whether it comes from beyond the gateway.
 type Pending = (Instant, u64, Vec<u8>, bool);
 
+/// "Host unreachable" (RFC 792).
+const HOST: u8 = 1;
+
 /// More answers than this on their way are lost, as in a real queue.
 const QUEUE_LIMIT: usize = 20_000;
 
@@ -94,8 +103,10 @@ struct Worker {
     socket: Socket,
     identity: Identity,
     line: Arc<Line>,
-    /// Luck of probes and of datagrams: apart, so that the pace of one does not change what the other loses.
+    /// Luck of pings, of other probes and of datagrams: apart, so that the pace of one does not change what the other
+    /// loses.
     echo_luck: fastrand::Rng,
+    talk_luck: fastrand::Rng,
     stream_luck: fastrand::Rng,
     queue: BinaryHeap<Reverse<Pending>>,
     queued: u64,
@@ -119,12 +130,16 @@ impl Worker {
             }
             // A device that is down reports that once as an error; later frames come in again by themselves.
             while let Ok(Some(length)) = sys::receive(&self.socket, &mut buffer) {
-                self.handle(buffer.get(..length).unwrap_or_default(), Instant::now());
+                let now = Instant::now();
+                let came_in = now - sys::age_of_last(&self.socket).unwrap_or_default();
+                self.handle(buffer.get(..length).unwrap_or_default(), now, came_in);
             }
         }
     }
 
-    fn handle(&mut self, frame: &[u8], now: Instant) {
+    fn handle(&mut self, frame: &[u8], now: Instant, came_in: Instant) {
+        let to_neighbour = frame.get(..6) == Some(self.neighbour_mac().as_slice());
+        let strange = |source: Ipv4Addr| self.identity.only_router && source != self.identity.router;
         match packet::parse(frame) {
             Incoming::ArpRequest { sender_mac, sender, target } => {
                 self.line.seen().note_arp(target, now);
@@ -140,20 +155,43 @@ impl Worker {
             }
             Incoming::Echo { from_mac, source, target, message, packet } => {
                 let word = |offset| packet::word(message, offset).unwrap_or(0);
-                let request = EchoRequest { at: now, source, target, id: word(4), sequence: word(6) };
-                self.line.seen().note_echo(request);
-                let to_neighbour = frame.get(..6) == Some(self.neighbour_mac().as_slice());
+                let (id, sequence) = (word(4), word(6));
+                let token = u32::from(sequence);
+                let arrival = Arrival { at: came_in, kind: Kind::Ping, source: (source, id), target, token };
+                {
+                    let mut seen = self.line.seen();
+                    seen.note_echo(EchoRequest { at: came_in, source, target, id, sequence });
+                    seen.note_arrival(arrival);
+                }
                 self.answer_echo(now, (from_mac, to_neighbour), source, target, message, packet);
             }
+            Incoming::Udp { source, .. } | Incoming::Tcp { source, .. } if strange(source.0) => {
+                self.line.seen().other += 1;
+            }
             Incoming::Udp { from_mac, source, target, payload, packet } => {
-                if self.identity.only_router && source.0 != self.identity.router {
-                    self.line.seen().other += 1;
-                } else if target == (STREAM_SERVER, STREAM_PORT) {
+                if target == (STREAM_SERVER, STREAM_PORT) {
                     self.line.seen().note_stream(now);
                     self.answer_stream(now, from_mac, source, payload, packet);
+                } else if target.1 == DNS_PORT {
+                    let token = packet::word(payload, 0).unwrap_or(0).into();
+                    let arrival = Arrival { at: came_in, kind: Kind::Dns, source, target: target.0, token };
+                    self.line.seen().note_arrival(arrival);
+                    self.answer(now, (from_mac, to_neighbour), source, target, |conditions, talk| {
+                        internet::dns(conditions, talk, payload, packet).into_iter().collect()
+                    });
                 } else {
                     self.line.seen().other += 1;
                 }
+            }
+            Incoming::Tcp { from_mac, source, target, segment, packet } => {
+                if segment.opens() {
+                    let kind = Kind::of_port(target.1);
+                    let arrival = Arrival { at: came_in, kind, source, target: target.0, token: segment.sequence };
+                    self.line.seen().note_arrival(arrival);
+                }
+                self.answer(now, (from_mac, to_neighbour), source, target, |conditions, talk| {
+                    internet::tcp(conditions, talk, segment, packet)
+                });
             }
             Incoming::Other => self.line.seen().other += 1,
             Incoming::Malformed => self.line.seen().malformed += 1,
@@ -190,7 +228,7 @@ impl Worker {
             }
             return;
         }
-        let known = TARGETS.contains(&target) || target == STREAM_SERVER || conditions.answers_for_everybody;
+        let known = internet::is_somebody(target) || conditions.answers_for_everybody;
         if !known || conditions.dead_targets.contains(&target) {
             return;
         }
@@ -199,19 +237,52 @@ impl Worker {
         let mut from = target;
         match conditions.answers {
             Answers::Right => {}
+            Answers::Never => return,
             Answers::Late(by) => due += by,
             Answers::WrongId => change_word(&mut reply, 4),
             Answers::WrongSequence => change_word(&mut reply, 6),
             // Every byte of it: nobody must have to know which ones a pinger looks at.
             Answers::WrongPayload if message.len() > 8 => reply.iter_mut().skip(8).for_each(|byte| *byte = !*byte),
             Answers::WrongPayload => reply.push(0xff),
-            Answers::WrongSource => from = Ipv4Addr::new(198, 51, 100, 66),
+            Answers::WrongSource => from = WRONG_SOURCE,
             Answers::Unreachable => {
                 from = self.identity.gateway;
-                reply = packet::host_unreachable(packet);
+                reply = packet::unreachable(HOST, packet);
             }
         }
         self.post(due, packet::icmp(macs, from, source, &reply), true);
+    }
+
+    /// Answers TCP and DNS: the internet by the line, the modem that answers for everybody at once, with no fault.
+    fn answer(
+        &mut self,
+        now: Instant,
+        (to, to_neighbour): (Mac, bool),
+        source: (Ipv4Addr, u16),
+        target: (Ipv4Addr, u16),
+        say: impl FnOnce(&Conditions, Talk) -> Vec<Vec<u8>>,
+    ) {
+        let conditions = self.line.conditions().clone();
+        let gateway = self.gateway(&conditions);
+        let talk = Talk { macs: (self.identity.mac, to), gateway: self.identity.gateway, source, target };
+        if to_neighbour && conditions.answers_for_everybody {
+            if conditions.cut != Cut::Everything {
+                for frame in say(&Conditions { faults: Faults::default(), ..conditions }, talk) {
+                    self.post(now, frame, false);
+                }
+            }
+            return;
+        }
+        // The gateway passes on what names are asked for.
+        let known = internet::is_somebody(target.0) || (target.0 == gateway && target.1 == DNS_PORT);
+        if !known || conditions.dead_targets.contains(&target.0) {
+            return;
+        }
+        let luck = draw(&mut self.talk_luck);
+        let Some(due) = self.through_the_line(now, luck) else { return };
+        for frame in say(&conditions, talk) {
+            self.post(due, frame, true);
+        }
     }
 
     fn answer_stream(&mut self, now: Instant, to: Mac, source: (Ipv4Addr, u16), payload: &[u8], packet: &[u8]) {
@@ -226,7 +297,7 @@ impl Worker {
         let luck = draw(&mut self.stream_luck);
         let Some(due) = self.through_the_line(now, luck) else { return };
         let frame = if unreachable {
-            packet::icmp(macs, self.identity.gateway, source.0, &packet::host_unreachable(packet))
+            packet::icmp(macs, self.identity.gateway, source.0, &packet::unreachable(HOST, packet))
         } else {
             let mut answer = payload.to_vec();
             answer.push(self.identity.number);

@@ -245,6 +245,17 @@ pub(crate) fn receive(socket: &Socket, buffer: &mut [u8]) -> io::Result<Option<u
     }
 }
 
+/// How long ago the kernel received what was read last from a packet socket; asking once makes it stamp what follows.
+pub(crate) fn age_of_last(socket: &Socket) -> Option<Duration> {
+    /// `SIOCGSTAMPNS_OLD` of asm/sockios.h.
+    const STAMP: libc::Ioctl = 0x8907;
+    let mut stamp = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure lives across the call and is the one this request fills.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), STAMP, &raw mut stamp) }).ok()?;
+    let stamp = Duration::new(u64::try_from(stamp.tv_sec).ok()?, u32::try_from(stamp.tv_nsec).ok()?);
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH + stamp).ok()
+}
+
 /// A path as a C string.
 pub(crate) fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
