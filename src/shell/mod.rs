@@ -15,6 +15,7 @@ mod logging;
 mod netlink;
 mod prober;
 mod received;
+mod record;
 mod replace;
 mod runtime;
 mod start;

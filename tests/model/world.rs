@@ -15,6 +15,7 @@ use failoverd::moment::Moment;
 use failoverd::notice::Notice;
 use failoverd::random::Random;
 use failoverd::settings::Settings;
+use failoverd::trace::Recorder;
 
 use super::config::{address, gateway};
 use super::{Kernel, Line, Netifd, ip, ms};
@@ -88,6 +89,10 @@ pub struct World {
     /// Crash after this many single changes.
     pub crash_after: Option<usize>,
     pub random: Random,
+    /// Keeps a trace, from the next start on.
+    pub record: bool,
+    recorder: Option<Recorder>,
+    trace: String,
     queue: BTreeMap<(Moment, u64), Pending>,
     queued: u64,
     sequence: u64,
@@ -120,6 +125,9 @@ impl World {
             rival: None,
             crash_after: None,
             random: Random::new(seed),
+            record: false,
+            recorder: None,
+            trace: String::new(),
             queue: BTreeMap::new(),
             queued: 0,
             sequence: 0,
@@ -164,6 +172,8 @@ impl World {
         (self.sequence, self.stopped) = (0, false);
         self.lookups.clear();
         let seed = self.random.next();
+        self.recorder = self.record.then(|| Recorder::new(self.now, seed, self.state.active.clone()));
+        self.trace.clear();
         self.core = Some(Core::new(self.now, settings, self.state.clone(), seed));
         self.feed(Event::Wakeup);
     }
@@ -203,7 +213,13 @@ impl World {
             let addresses = snapshot.addresses.iter().filter(|it| Some(it.device) == device);
             self.first = addresses.map(|it| it.address).collect();
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(self.now, &event);
+        }
         let actions = core.handle(self.now, event);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.outcome(self.now, &actions, core);
+        }
         for action in actions {
             self.carry_out(action);
         }
@@ -241,6 +257,20 @@ impl World {
             self.pass(ms(1));
         }
         self.now.since(start)
+    }
+
+    /// The trace so far.
+    pub fn trace(&mut self) -> String {
+        self.trace += &self.recorder.as_mut().unwrap().take();
+        self.trace.clone()
+    }
+
+    /// A new part of the trace begins: what came before it is forgotten.
+    pub fn begin_part(&mut self) {
+        let recorder = self.recorder.as_mut().unwrap();
+        self.trace.clear();
+        recorder.take();
+        recorder.begin_part(self.now);
     }
 
     /// The name of the active provider.

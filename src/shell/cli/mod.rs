@@ -6,6 +6,7 @@ mod args;
 mod ask;
 mod init;
 mod notify_test;
+mod simulate;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -68,6 +69,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(options) => crate::shell::run(&options).into(),
         Command::Validate { file } => crate::shell::validate(&file).into(),
         Command::Init(options) => init::init(&options).into(),
+        Command::Simulate { config, trace } => simulate::run(&config, &trace).into(),
         Command::Cleanup => crate::shell::cleanup().into(),
         Command::Version => {
             print(concat!("failoverd ", env!("CARGO_PKG_VERSION"), "\n"));
