@@ -37,6 +37,11 @@ fn ubus() {
 }
 
 #[test]
+fn trace() {
+    replay("trace", failoverd::trace::exercise);
+}
+
+#[test]
 fn netifd() {
     replay("netifd", failoverd::netifd::exercise);
 }

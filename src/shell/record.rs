@@ -121,3 +121,83 @@ fn turn_over(path: &Path) -> io::Result<File> {
     }
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use failoverd::event::State;
+    use failoverd::settings;
+    use failoverd::trace::Trace;
+
+    use super::*;
+    use crate::shell::testing::Directory;
+
+    /// A core that is told something every 100 ms, recorded.
+    fn record(path: &Path, half: usize, events: u64) -> Recording {
+        let settings = settings::parse("failover", b"config provider a\n option device x\n").unwrap().settings;
+        let start = Moment::from_nanos(7_000_000_000);
+        let mut core = Core::new(start, settings, State::default(), 3);
+        let mut recording = Recording::with(Some(path), start, Recorder::new(start, 3, None), half);
+        for index in 0..events {
+            let now = start + Duration::from_millis(100 * index);
+            let event = Event::CheckNow(None);
+            recording.event(now, &event);
+            let actions = core.handle(now, event);
+            recording.outcome(now, &actions, &core);
+        }
+        recording
+    }
+
+    fn read(path: &Path) -> Trace {
+        Trace::read(&fs::read(path).unwrap()).unwrap_or_else(|problem| panic!("{problem:?}"))
+    }
+
+    #[test]
+    fn the_file_stays_bounded_and_both_halves_can_be_read() {
+        let directory = Directory::new();
+        let path = directory.path().join("trace");
+        drop(record(&path, 5000, 2000));
+        let sizes = [&path, &older(&path)].map(|path| fs::metadata(path).unwrap().len());
+        assert!(sizes.iter().all(|size| *size < 5000 + 2 * BLOCK as u64), "{sizes:?}");
+        let (first, second) = (read(&older(&path)), read(&path));
+        assert!(first.span.1 <= second.span.0 && second.started == first.started, "one after the other");
+        assert_eq!((first.providers.len(), second.providers.len()), (1, 1));
+        let whole = [fs::read(older(&path)).unwrap(), fs::read(&path).unwrap()].concat();
+        assert_eq!(Trace::read(&whole).unwrap().span, (first.span.0, second.span.1));
+    }
+
+    #[test]
+    fn what_was_recorded_before_is_kept_once() {
+        let directory = Directory::new();
+        let path = directory.path().join("trace");
+        drop(record(&path, HALF, 20));
+        let before = fs::read(&path).unwrap();
+        drop(record(&path, HALF, 30));
+        assert_eq!(fs::read(older(&path)).unwrap(), before);
+        assert!(fs::read(&path).unwrap().len() > before.len());
+    }
+
+    #[test]
+    fn nothing_else_is_written_over() {
+        let directory = Directory::new();
+        let path = directory.path().join("failover");
+        for text in ["config failover\n", ""] {
+            fs::write(&path, text).unwrap();
+            assert!(record(&path, HALF, 20).0.is_none(), "a mistyped name");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert!(record(&directory.path().join("nowhere/trace"), HALF, 20).0.is_none(), "no directory");
+    }
+
+    #[test]
+    fn a_full_disk_ends_it() {
+        let directory = Directory::new();
+        let path = directory.path().join("trace");
+        let mut recording = record(&path, HALF, 1);
+        let open = recording.0.as_mut().unwrap();
+        open.file = File::options().write(true).open("/dev/full").unwrap();
+        open.text = "x".repeat(BLOCK);
+        let settings = settings::parse("failover", b"").unwrap().settings;
+        recording.outcome(Moment::default(), &[], &Core::new(Moment::default(), settings, State::default(), 1));
+        assert!(recording.0.is_none());
+    }
+}

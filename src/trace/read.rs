@@ -5,10 +5,11 @@
 use std::time::Duration;
 
 use super::line::{Fate, Line};
-use super::{FORMAT, Fact};
+use super::{FORMAT, Fact, report, simulate};
 use crate::event::{Neighbour, ProviderId, Resolved};
 use crate::moment::Moment;
 use crate::reason::Refusal;
+use crate::settings;
 
 /// More providers, types of tests or targets than a daemon can have.
 const MOST: usize = 256;
@@ -37,8 +38,10 @@ pub struct Trace {
     pub providers: Vec<Recorded>,
     /// Everything but probes and what is known by them, in order.
     pub facts: Vec<(Moment, Fact)>,
-    /// When probes were sent.
-    pub(super) sent: Vec<Moment>,
+    /// When the daemon is known to have been awake: it sent a probe, judged or switched.
+    pub(super) awake: Vec<Moment>,
+    /// How many probes there are.
+    pub probes: usize,
 }
 
 /// What was recorded of a provider's line.
@@ -82,8 +85,8 @@ impl Trace {
                 judged.map_err(|text| Problem { line: index + 1, text })?;
             }
         }
+        trace.probes = sent.len();
         for Sent { at, provider, line, target, fate, .. } in sent {
-            trace.sent.push(at);
             if let Some(line) = trace.providers.get_mut(provider).and_then(|it| it.lines.get_mut(line)) {
                 line.probe(at, target, fate);
             }
@@ -96,7 +99,8 @@ impl Trace {
 
     fn head(line: &str) -> Option<Self> {
         let (started, seed) = line.strip_prefix(FORMAT)?.split_once(' ')?;
-        let started = Moment::from_nanos(started.parse().ok()?);
+        // Time must be able to go on.
+        let started = Moment::from_nanos(started.parse().ok().filter(|nanos| *nanos < u64::MAX / 4)?);
         Some(Self { started, seed: seed.parse().ok()?, span: (started, started), ..Self::default() })
     }
 
@@ -111,6 +115,9 @@ impl Trace {
             self.span.0 = at;
         }
         self.span.1 = at;
+        if matches!(fact, Fact::Probe { .. } | Fact::Received(..) | Fact::Switch { .. }) {
+            self.awake.push(at);
+        }
         match fact {
             Fact::Probe { provider, number, kind, target } => {
                 let provider = self.position(&provider)?;
@@ -161,11 +168,6 @@ impl Trace {
         self.providers.iter().position(|it| it.name == name).ok_or(UNKNOWN)
     }
 
-    /// How many probes there are.
-    pub fn probes(&self) -> usize {
-        self.sent.len()
-    }
-
     /// Whether the configuration was read again meanwhile.
     pub fn reloaded(&self) -> bool {
         self.facts.iter().any(|(_, fact)| *fact == Fact::Reload)
@@ -188,11 +190,12 @@ fn became(sent: &mut [Sent], number: u64, fate: impl Fn(Moment) -> Fate) {
 /// `12.345678`.
 fn time_of(text: &str) -> Option<Duration> {
     let (seconds, micros) = text.split_once('.').filter(|(_, micros)| micros.len() == 6)?;
-    Duration::from_secs(seconds.parse().ok()?)
-        .checked_add(Duration::from_micros(u64::from(micros.parse::<u32>().ok()?)))
+    let (seconds, micros): (u32, u32) = (seconds.parse().ok()?, micros.parse().ok()?);
+    Some(Duration::from_secs(seconds.into()) + Duration::from_micros(micros.into()))
 }
 
-/// Takes any bytes as a trace, for fuzzing: nothing may panic, and what a fact is written as must be read as the same.
+/// Takes any bytes as a trace, for fuzzing: nothing may panic, and what a fact is written as must be read as the same. What is not too long
+/// is lived through, with two of its providers.
 #[doc(hidden)]
 pub fn exercise(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
@@ -200,5 +203,15 @@ pub fn exercise(bytes: &[u8]) {
         let written = fact.to_string();
         assert_eq!(Fact::read(&written).map(|again| again.to_string()), Some(written));
     }
-    let _ = Trace::read(bytes);
+    let Ok(trace) = Trace::read(bytes) else { return };
+    if trace.span.1.since(trace.span.0) > Duration::from_secs(60) {
+        return;
+    }
+    let sections = trace.providers.iter().zip(["device", "interface"]);
+    let sections =
+        sections.map(|(provider, source)| format!("config provider {}\n option {source} x\n", provider.name));
+    if let Ok(loaded) = settings::parse("failover", sections.collect::<String>().as_bytes()) {
+        let outcome = simulate(&trace, loaded.settings);
+        assert!(!report("trace", &trace, &outcome).is_empty());
+    }
 }

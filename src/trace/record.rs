@@ -19,6 +19,9 @@ use crate::uplink::Uplink;
 /// Probes whose answer is still recorded: an hour of a dead line must not take up memory.
 const WAITING: usize = 512;
 
+/// The code of [`Reason::Blocked`].
+const BLOCKED: &str = "blocked";
+
 /// Writes a trace.
 #[derive(Debug)]
 pub struct Recorder {
@@ -158,6 +161,14 @@ impl Recorder {
                     self.write(now, &Fact::Pin(state.pin.clone()));
                 }
                 Action::Notice(notice) if notice.action == Some(NoticeAction::Switch) => {
+                    // A way found blocked and mended at once: else nobody could see why it was left.
+                    if notice.reason_code == Some(BLOCKED)
+                        && let Some(from) = &notice.from
+                        && let Some(seen) = self.providers.iter_mut().find(|it| it.name == *from && it.way.is_ok())
+                    {
+                        seen.way = Err(BLOCKED);
+                        self.write(now, &Fact::Uplink(from.clone(), Err(BLOCKED.to_owned())));
+                    }
                     self.active.clone_from(&notice.to);
                     let code = notice.reason_code.unwrap_or("unknown").to_owned();
                     self.write(now, &Fact::Switch { from: notice.from.clone(), to: notice.to.clone(), code });

@@ -32,7 +32,7 @@ impl Recorded {
 pub fn report(name: &str, trace: &Trace, outcome: &Outcome) -> String {
     let mut text = String::new();
     let span = trace.span.1.since(trace.span.0);
-    let (providers, probes) = (trace.providers.len(), trace.probes());
+    let (providers, probes) = (trace.providers.len(), trace.probes);
     let _ = writeln!(text, "{name}: {}, {providers} providers, {probes} probes", seconds(span));
     for name in &outcome.left_out {
         let _ = writeln!(text, "warning: provider '{name}' is not in the trace, and left out");

@@ -18,8 +18,8 @@ use crate::notice::NoticeAction;
 use crate::question::Question;
 use crate::settings::Settings;
 
-/// Changes and the reading after them take this long, and up to so long if then a recorded probe was sent: with the same settings those of
-/// the simulation leave at the same times.
+/// Changes and the reading after them take this long, and up to so long if the recorded daemon was awake then: with the same settings it and
+/// the simulated one do the same things at the same times.
 const KERNEL_TIME: Duration = Duration::from_millis(1);
 const KERNEL_TIME_MOST: Duration = Duration::from_millis(50);
 /// The recorded daemon may have woken up this much too late.
@@ -171,10 +171,10 @@ impl Run<'_> {
         }
     }
 
-    /// The time from `at` to `latest` at which a recorded probe was sent; else `at`.
+    /// The time from `at` to `latest` at which the recorded daemon was awake; else `at`.
     fn as_recorded(&self, at: Moment, latest: Moment) -> Moment {
-        let next = self.trace.sent.partition_point(|sent| *sent + ROUNDED <= at);
-        self.trace.sent.get(next).copied().filter(|sent| *sent <= latest).map_or(at, |sent| sent.max(at))
+        let next = self.trace.awake.partition_point(|awake| *awake + ROUNDED <= at);
+        self.trace.awake.get(next).copied().filter(|awake| *awake <= latest).map_or(at, |awake| awake.max(at))
     }
 
     fn tell_kernel(&mut self) {

@@ -33,6 +33,7 @@ struct Place {
     device: String,
     interface: Option<String>,
     gateway: GatewaySetting,
+    address: Option<IpAddr>,
     metric: Metric,
     way: Way,
     /// What is missing; empty: nothing.
@@ -52,6 +53,7 @@ impl World {
             device,
             interface,
             gateway: provider.gateway,
+            address: provider.address,
             metric: if first { FIRST } else { LEARNT },
             way: Way { device: u32::from(id.0), number: 0, gateway },
             missing: "netifd_silent".to_owned(),
@@ -165,7 +167,8 @@ impl Place {
 
     fn address(&self) -> Address {
         // Another number, another address; which one does not matter.
-        let address = Ipv4Addr::from_bits(0x0a00_0002 | self.way.device << 16 | (self.way.number & 0xff) << 8).into();
+        let any = Ipv4Addr::from_bits(0x0a00_0002 | self.way.device << 16 | (self.way.number & 0xff) << 8).into();
+        let address = self.address.unwrap_or(any);
         Address { device: IfIndex(self.way.device), address, peer: address, prefix: 24, scope: 0 }
     }
 

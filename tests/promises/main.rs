@@ -23,6 +23,7 @@ mod put_back;
 mod second_opinion;
 mod series;
 mod settings;
+mod simulate;
 mod start;
 mod switching;
 mod why;
