@@ -17,6 +17,7 @@
 mod line;
 mod read;
 mod record;
+mod refusal;
 mod report;
 mod simulate;
 #[cfg(test)]
@@ -26,64 +27,48 @@ mod world;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
 pub use line::{Fate, Line};
 pub use read::{Problem, Recorded, Trace, exercise};
 pub use record::Recorder;
 pub use report::report;
-pub use simulate::{Outcome, Switched, simulate};
+pub use simulate::{Outcome, simulate};
 
-use crate::event::{Neighbour, ProviderId, Resolved};
 use crate::question::Question;
-use crate::reason::{Refusal, Wrong};
 
 /// What the first line begins with.
 pub const FORMAT: &str = "failoverd-trace 1 ";
 
-/// What one line says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
+/// Stands for nothing.
+const NONE: &str = "-";
+
+/// What one line says. Names are those of providers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact<'a> {
     /// `provider NAME ID`: there is this one.
-    Provider(String, ProviderId),
-    /// `uplink NAME DEVICE NUMBER GATEWAY`, or `uplink NAME REASON`: what a provider resolves to from now on.
-    Uplink(String, Result<Way, String>),
-    /// `probe NAME NUMBER KIND TARGET`: the numbers grow.
-    Probe {
-        /// Of which provider.
-        provider: String,
-        /// Which one.
-        number: u64,
-        /// The type of its test.
-        kind: String,
-        /// Whom it asks.
-        target: String,
-    },
-    /// `answer NUMBER MICROSECONDS`.
-    Answer(u64, Duration),
-    /// `refused NUMBER CAUSE ...`: it has failed without being lost.
-    Refused(u64, Refusal),
+    Provider(&'a str, u8),
+    /// `uplink NAME DEVICE NUMBER GATEWAY`, or `uplink NAME REASON`: what it resolves to from now on.
+    Uplink(&'a str, Result<Way, &'a str>),
+    /// `probe NAME NUMBER TYPE TARGET`: it was sent. The numbers grow.
+    Probe(&'a str, u64, &'a str, &'a str),
+    /// `answer NUMBER MICROSECONDS`: it was answered.
+    Answer(u64, u32),
+    /// `refused NUMBER CAUSE`: it has failed without being lost.
+    Refused(u64, &'a str),
     /// `received NAME PACKETS GATEWAY`: counted at a judgement.
-    Received(String, Option<u32>, Neighbour),
+    Received(&'a str, Option<u32>, &'a str),
     /// `resolved NAME HOST SECONDS ADDRESS...`, or `resolved NAME HOST - CAUSE`.
-    Resolved(String, String, Result<Resolved, String>),
-    /// `before NAME`: who was active when the run before ended.
-    Before(String),
+    Resolved(&'a str, &'a str, &'a str),
+    /// `before NAME`: was active when the run before ended.
+    Before(&'a str),
     /// `active NAME`: is so from now on, without a switch.
-    Active(Option<String>),
+    Active(Option<&'a str>),
     /// `switch FROM TO REASON`.
-    Switch {
-        /// The provider before.
-        from: Option<String>,
-        /// The provider now.
-        to: Option<String>,
-        /// The code of the reason.
-        code: String,
-    },
+    Switch(Option<&'a str>, Option<&'a str>, &'a str),
     /// `pin NAME`, or `pin -`.
-    Pin(Option<String>),
+    Pin(Option<&'a str>),
     /// `check NAME`, or `check -`: somebody asked for it.
-    Check(Option<String>),
+    Check(Option<&'a str>),
     /// `reload`: the configuration was read again.
     Reload,
     /// `stop`.
@@ -101,67 +86,39 @@ pub struct Way {
     pub gateway: Option<IpAddr>,
 }
 
-/// What a probe asks, as a trace has it: its type, and whom.
+/// What a probe asks, as a trace has it: the type of its test, and whom.
 fn words(question: &Question) -> (&'static str, String) {
-    let (kind, target) = match question {
+    match question {
         Question::Ping { target, .. } => ("ping", target.to_string()),
         Question::Tcp { server } => ("tcp", server.to_string()),
         Question::Dns { server, .. } => ("dns", server.to_string()),
         Question::Http { server, .. } => ("http", server.to_string()),
         Question::Arp { gateway } => ("arp", gateway.to_string()),
-        Question::Exec { script, .. } => ("exec", script.replace(char::is_whitespace, "_")),
-    };
-    (kind, if target.is_empty() { NONE.to_owned() } else { target })
+        Question::Exec { script, .. } => ("exec", script.replace(' ', "_")),
+    }
 }
 
-/// Stands for nothing.
-const NONE: &str = "-";
-
-impl fmt::Display for Fact {
+impl fmt::Display for Fact<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn or_none<T: fmt::Display>(value: &Option<T>) -> &dyn fmt::Display {
-            value.as_ref().map_or(&NONE, |value| value)
-        }
-        match self {
-            Self::Provider(name, id) => write!(f, "provider {name} {}", id.0),
+        let or_none = |name: Option<&'_ str>| name.unwrap_or(NONE).to_owned();
+        match *self {
+            Self::Provider(name, id) => write!(f, "provider {name} {id}"),
             Self::Uplink(name, Ok(Way { device, number, gateway })) => {
-                write!(f, "uplink {name} {device} {number} {}", or_none(gateway))
+                let gateway = gateway.map(|gateway| gateway.to_string());
+                write!(f, "uplink {name} {device} {number} {}", or_none(gateway.as_deref()))
             }
             Self::Uplink(name, Err(code)) => write!(f, "uplink {name} {code}"),
-            Self::Probe { provider, number, kind, target } => write!(f, "probe {provider} {number} {kind} {target}"),
-            Self::Answer(number, latency) => write!(f, "answer {number} {}", latency.as_micros()),
-            Self::Refused(number, cause) => {
-                write!(f, "refused {number} ")?;
-                match cause {
-                    Refusal::Unreachable { code, from } => write!(f, "unreachable {code} {from}"),
-                    Refusal::NotSent(cause) => write!(f, "not_sent {cause}"),
-                    Refusal::Portal { status, location } => {
-                        // Where it leads to may hold what nobody else should know.
-                        let host = location.as_ref().and_then(|it| it.split('/').nth(2));
-                        write!(f, "portal {status} {}", host.filter(|it| !it.is_empty()).unwrap_or(NONE))
-                    }
-                    Refusal::Wrong(_) => f.write_str("wrong_answer"),
-                    Refusal::NoNeighbour(gateway) => write!(f, "no_neighbour {gateway}"),
-                    Refusal::NoGateway => f.write_str("no_gateway"),
-                    Refusal::Script { status } => write!(f, "script {}", status.unwrap_or(-1)),
-                }
-            }
+            Self::Probe(name, number, kind, target) => write!(f, "probe {name} {number} {kind} {target}"),
+            Self::Answer(number, micros) => write!(f, "answer {number} {micros}"),
+            Self::Refused(number, cause) => write!(f, "refused {number} {cause}"),
             Self::Received(name, packets, gateway) => {
-                let gateway = match gateway {
-                    Neighbour::Unknown => "unknown",
-                    Neighbour::Failed => "failed",
-                    Neighbour::Reachable => "reachable",
-                };
-                write!(f, "received {name} {} {gateway}", or_none(packets))
+                let packets = packets.map(|packets| packets.to_string());
+                write!(f, "received {name} {} {gateway}", or_none(packets.as_deref()))
             }
-            Self::Resolved(provider, name, Ok(Resolved { addresses, ttl })) => {
-                write!(f, "resolved {provider} {name} {}", ttl.as_secs())?;
-                addresses.iter().try_for_each(|address| write!(f, " {address}"))
-            }
-            Self::Resolved(provider, name, Err(cause)) => write!(f, "resolved {provider} {name} {NONE} {cause}"),
+            Self::Resolved(name, host, outcome) => write!(f, "resolved {name} {host} {outcome}"),
             Self::Before(name) => write!(f, "before {name}"),
             Self::Active(name) => write!(f, "active {}", or_none(name)),
-            Self::Switch { from, to, code } => write!(f, "switch {} {} {code}", or_none(from), or_none(to)),
+            Self::Switch(from, to, code) => write!(f, "switch {} {} {code}", or_none(from), or_none(to)),
             Self::Pin(name) => write!(f, "pin {}", or_none(name)),
             Self::Check(name) => write!(f, "check {}", or_none(name)),
             Self::Reload => f.write_str("reload"),
@@ -170,58 +127,36 @@ impl fmt::Display for Fact {
     }
 }
 
-impl Fact {
+impl<'a> Fact<'a> {
     /// Reads what stands behind the time; `None`: it makes no sense.
-    fn read(line: &str) -> Option<Self> {
+    fn read(line: &'a str) -> Option<Self> {
         let words = &mut Words(line);
         let fact = match words.next()? {
-            "provider" => Self::Provider(words.text()?, ProviderId(words.number()?)),
+            "provider" => Self::Provider(words.next()?, words.number()?),
             "uplink" => {
-                let (name, word) = (words.text()?, words.next()?);
-                Self::Uplink(
-                    name,
-                    match word.parse() {
-                        Ok(device) => Ok(Way { device, number: words.number()?, gateway: words.unless_none()? }),
-                        Err(_) => Err(word.to_owned()),
-                    },
-                )
-            }
-            "probe" => Self::Probe {
-                provider: words.text()?,
-                number: words.number()?,
-                kind: words.text()?,
-                target: words.text()?,
-            },
-            "answer" => Self::Answer(words.number()?, Duration::from_micros(words.number()?)),
-            "refused" => Self::Refused(words.number()?, words.refusal()?),
-            "received" => Self::Received(
-                words.text()?,
-                words.unless_none()?,
-                match words.next()? {
-                    "failed" => Neighbour::Failed,
-                    "reachable" => Neighbour::Reachable,
-                    _ => Neighbour::Unknown,
-                },
-            ),
-            "resolved" => {
-                let (provider, name) = (words.text()?, words.text()?);
-                let outcome = match words.unless_none()? {
-                    None => Err(words.rest()),
-                    Some(ttl) => {
-                        let mut addresses = Vec::new();
-                        while !words.0.is_empty() {
-                            addresses.push(words.number()?);
-                        }
-                        Ok(Resolved { addresses, ttl: Duration::from_secs(ttl) })
+                let (name, word) = (words.next()?, words.next()?);
+                let way = match word.parse() {
+                    Ok(device) => {
+                        let (number, gateway) = (words.number()?, words.name()?);
+                        Ok(Way { device, number, gateway: gateway.map(str::parse).transpose().ok()? })
                     }
+                    Err(_) => Err(word),
                 };
-                Self::Resolved(provider, name, outcome)
+                Self::Uplink(name, way)
             }
-            "before" => Self::Before(words.text()?),
-            "active" => Self::Active(words.unless_none()?),
-            "switch" => Self::Switch { from: words.unless_none()?, to: words.unless_none()?, code: words.text()? },
-            "pin" => Self::Pin(words.unless_none()?),
-            "check" => Self::Check(words.unless_none()?),
+            "probe" => Self::Probe(words.next()?, words.number()?, words.next()?, words.next()?),
+            "answer" => Self::Answer(words.number()?, words.number()?),
+            "refused" => Self::Refused(words.number()?, words.rest()),
+            "received" => {
+                let (name, packets) = (words.next()?, words.name()?);
+                Self::Received(name, packets.and_then(|packets| packets.parse().ok()), words.next()?)
+            }
+            "resolved" => Self::Resolved(words.next()?, words.next()?, words.rest()),
+            "before" => Self::Before(words.next()?),
+            "active" => Self::Active(words.name()?),
+            "switch" => Self::Switch(words.name()?, words.name()?, words.next()?),
+            "pin" => Self::Pin(words.name()?),
+            "check" => Self::Check(words.name()?),
             "reload" => Self::Reload,
             "stop" => Self::Stop,
             _ => return None,
@@ -240,39 +175,16 @@ impl<'a> Words<'a> {
         Some(word).filter(|word| !word.is_empty())
     }
 
-    fn text(&mut self) -> Option<String> {
-        self.next().map(str::to_owned)
-    }
-
     /// A number or an address.
     fn number<T: FromStr>(&mut self) -> Option<T> {
         self.next()?.parse().ok()
     }
 
-    fn unless_none<T: FromStr>(&mut self) -> Option<Option<T>> {
-        match self.next()? {
-            NONE => Some(None),
-            word => word.parse().ok().map(Some),
-        }
+    fn name(&mut self) -> Option<Option<&'a str>> {
+        self.next().map(|word| Some(word).filter(|word| *word != NONE))
     }
 
-    fn rest(&mut self) -> String {
-        std::mem::take(&mut self.0).to_owned()
-    }
-
-    fn refusal(&mut self) -> Option<Refusal> {
-        Some(match self.next()? {
-            "unreachable" => Refusal::Unreachable { code: self.number()?, from: self.number()? },
-            "not_sent" => Refusal::NotSent(self.rest()),
-            "portal" => {
-                let (status, host): (_, Option<String>) = (self.number()?, self.unless_none()?);
-                Refusal::Portal { status, location: host.map(|host| format!("http://{host}/")) }
-            }
-            "wrong_answer" => Refusal::Wrong(Wrong::Garbage),
-            "no_neighbour" => Refusal::NoNeighbour(self.number()?),
-            "no_gateway" => Refusal::NoGateway,
-            "script" => Refusal::Script { status: self.number().filter(|status| *status >= 0) },
-            _ => return None,
-        })
+    fn rest(&mut self) -> &'a str {
+        std::mem::take(&mut self.0)
     }
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::line::{Fate, Line};
 use super::{FORMAT, Fact, report, simulate};
-use crate::event::{Neighbour, ProviderId, Resolved};
+use crate::event::ProviderId;
 use crate::moment::Moment;
-use crate::reason::Refusal;
 use crate::settings;
 
 /// More providers, types of tests or targets than a daemon can have.
@@ -27,7 +26,7 @@ pub struct Problem {
 
 /// What was recorded.
 #[derive(Clone, Debug, Default)]
-pub struct Trace {
+pub struct Trace<'a> {
     /// When the daemon started.
     pub started: Moment,
     /// Of its random numbers.
@@ -35,9 +34,9 @@ pub struct Trace {
     /// The times of the first and the last line.
     pub span: (Moment, Moment),
     /// Its providers.
-    pub providers: Vec<Recorded>,
-    /// Everything but probes and what is known by them, in order.
-    pub facts: Vec<(Moment, Fact)>,
+    pub providers: Vec<Recorded<'a>>,
+    /// Everything but probes and what became of them, in order.
+    pub facts: Vec<(Moment, Fact<'a>)>,
     /// When the daemon is known to have been awake: it sent a probe, judged or switched.
     pub(super) awake: Vec<Moment>,
     /// How many probes there are.
@@ -46,43 +45,35 @@ pub struct Trace {
 
 /// What was recorded of a provider's line.
 #[derive(Clone, Debug)]
-pub struct Recorded {
+pub struct Recorded<'a> {
     /// The provider's name.
-    pub name: String,
+    pub name: &'a str,
     /// Its number.
     pub id: ProviderId,
     /// By types of tests.
-    pub lines: Vec<Line>,
-    /// What was received, and how it stood with the gateway, at each judgement.
-    pub(super) received: Vec<(Moment, (Option<u32>, Neighbour))>,
-    /// Names looked up.
-    pub(super) resolved: Vec<(Moment, (String, Result<Resolved, String>))>,
+    pub lines: Vec<Line<'a>>,
 }
 
 /// A probe whose line has yet to be told of it.
-struct Sent {
+struct Sent<'a> {
     number: u64,
     at: Moment,
     provider: usize,
     line: usize,
     target: usize,
-    fate: Fate,
+    fate: Fate<'a>,
 }
 
-impl Trace {
+impl<'a> Trace<'a> {
     /// Reads a trace, or two parts of one. The last line may be cut off, as by a crash.
-    pub fn read(bytes: &[u8]) -> Result<Self, Problem> {
-        let text = String::from_utf8_lossy(bytes);
-        let text = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    pub fn read(text: &'a str) -> Result<Self, Problem> {
         let head = text.lines().next().unwrap_or_default();
         let mut trace = Self::head(head).ok_or(Problem { line: 1, text: "this is no trace of failoverd" })?;
-        let mut sent: Vec<Sent> = Vec::new();
-        for (index, line) in text.lines().enumerate() {
+        let mut sent: Vec<Sent<'a>> = Vec::new();
+        for (index, line) in text.split_inclusive('\n').enumerate() {
             // Where a part begins, the first line comes again.
-            if line != head {
-                let judged =
-                    if line.starts_with(FORMAT) { Err("another run begins here") } else { trace.line(line, &mut sent) };
-                judged.map_err(|text| Problem { line: index + 1, text })?;
+            if let Some(line) = line.strip_suffix('\n').filter(|line| *line != head) {
+                trace.line(line, &mut sent).map_err(|text| Problem { line: index + 1, text })?;
             }
         }
         trace.probes = sent.len();
@@ -104,7 +95,10 @@ impl Trace {
         Some(Self { started, seed: seed.parse().ok()?, span: (started, started), ..Self::default() })
     }
 
-    fn line(&mut self, line: &str, sent: &mut Vec<Sent>) -> Result<(), &'static str> {
+    fn line(&mut self, line: &'a str, sent: &mut Vec<Sent<'a>>) -> Result<(), &'static str> {
+        if line.starts_with(FORMAT) {
+            return Err("another run begins here");
+        }
         let (time, rest) = line.split_once(' ').ok_or("a time and a fact are missing")?;
         let at = self.started + time_of(time).ok_or("this is no time")?;
         let fact = Fact::read(rest).ok_or("this makes no sense")?;
@@ -115,12 +109,12 @@ impl Trace {
             self.span.0 = at;
         }
         self.span.1 = at;
-        if matches!(fact, Fact::Probe { .. } | Fact::Received(..) | Fact::Switch { .. }) {
+        if matches!(fact, Fact::Probe(..) | Fact::Received(..) | Fact::Switch(..)) {
             self.awake.push(at);
         }
         match fact {
-            Fact::Probe { provider, number, kind, target } => {
-                let provider = self.position(&provider)?;
+            Fact::Probe(name, number, kind, target) => {
+                let provider = self.position(name).ok_or(UNKNOWN)?;
                 if sent.last().is_some_and(|last| last.number >= number) {
                     return Err("the number of a probe must be greater than the one before");
                 }
@@ -130,27 +124,30 @@ impl Trace {
                     known.lines.len().saturating_sub(1)
                 });
                 let target = known.lines.get_mut(line).map_or(0, |it| it.target(target));
-                if line >= MOST || target >= MOST {
+                if line.max(target) >= MOST {
                     return Err("there are too many targets");
                 }
                 sent.push(Sent { number, at, provider, line, target, fate: Fate::Lost });
             }
-            Fact::Answer(number, latency) => became(sent, number, |_| Fate::Answered(latency)),
-            Fact::Refused(number, cause) => became(sent, number, |sent| refused(at.since(sent), &cause)),
-            Fact::Received(provider, packets, gateway) => {
-                self.known(&provider)?.received.push((at, (packets, gateway)));
+            Fact::Answer(number, _) | Fact::Refused(number, _) => {
+                // Nothing if it was sent before the trace begins.
+                if let Some(sent) = sent.iter_mut().rev().take(LATE).find(|sent| sent.number == number) {
+                    sent.fate = match fact {
+                        Fact::Refused(_, cause) => Fate::Refused(at.since(sent.at), cause),
+                        Fact::Answer(_, micros) => Fate::Answered(micros),
+                        _ => Fate::Lost,
+                    };
+                }
             }
-            Fact::Resolved(provider, name, outcome) => self.known(&provider)?.resolved.push((at, (name, outcome))),
             fact => {
-                match &fact {
-                    Fact::Provider(name, id) if self.position(name).is_err() => {
+                match fact {
+                    Fact::Provider(name, id) if self.position(name).is_none() => {
                         if self.providers.len() >= MOST {
                             return Err("there are too many providers");
                         }
-                        let (name, id) = (name.clone(), *id);
-                        self.providers.push(Recorded { name, id, lines: vec![], received: vec![], resolved: vec![] });
+                        self.providers.push(Recorded { name, id: ProviderId(id), lines: vec![] });
                     }
-                    Fact::Uplink(provider, _) => drop(self.position(provider)?),
+                    Fact::Uplink(name, _) if self.position(name).is_none() => return Err(UNKNOWN),
                     _ => {}
                 }
                 self.facts.push((at, fact));
@@ -159,33 +156,13 @@ impl Trace {
         Ok(())
     }
 
-    fn known(&mut self, name: &str) -> Result<&mut Recorded, &'static str> {
-        let position = self.position(name)?;
-        self.providers.get_mut(position).ok_or(UNKNOWN)
-    }
-
-    pub(super) fn position(&self, name: &str) -> Result<usize, &'static str> {
-        self.providers.iter().position(|it| it.name == name).ok_or(UNKNOWN)
-    }
-
-    /// Whether the configuration was read again meanwhile.
-    pub fn reloaded(&self) -> bool {
-        self.facts.iter().any(|(_, fact)| *fact == Fact::Reload)
+    /// Which provider has this name.
+    pub(super) fn position(&self, name: &str) -> Option<usize> {
+        self.providers.iter().position(|it| it.name == name)
     }
 }
 
 const UNKNOWN: &str = "there is no such provider";
-
-fn refused(after: Duration, cause: &Refusal) -> Fate {
-    Fate::Refused(after, cause.clone())
-}
-
-/// What became of a probe; nothing where it was sent before the trace begins.
-fn became(sent: &mut [Sent], number: u64, fate: impl Fn(Moment) -> Fate) {
-    if let Some(sent) = sent.iter_mut().rev().take(LATE).find(|sent| sent.number == number) {
-        sent.fate = fate(sent.at);
-    }
-}
 
 /// `12.345678`.
 fn time_of(text: &str) -> Option<Duration> {
@@ -198,12 +175,12 @@ fn time_of(text: &str) -> Option<Duration> {
 /// is lived through, with two of its providers.
 #[doc(hidden)]
 pub fn exercise(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
     for fact in text.lines().filter_map(|line| Fact::read(line.split_once(' ')?.1)) {
         let written = fact.to_string();
-        assert_eq!(Fact::read(&written).map(|again| again.to_string()), Some(written));
+        assert_eq!(Fact::read(&written).map(|again| again.to_string()).as_ref(), Some(&written));
     }
-    let Ok(trace) = Trace::read(bytes) else { return };
+    let Ok(trace) = Trace::read(text) else { return };
     if trace.span.1.since(trace.span.0) > Duration::from_secs(60) {
         return;
     }

@@ -9,6 +9,7 @@ use super::Fact;
 use super::read::{Recorded, Trace};
 use super::simulate::Outcome;
 use crate::moment::Moment;
+use crate::notice::Notice;
 
 /// How the time went.
 #[derive(Debug, Default)]
@@ -21,7 +22,7 @@ struct Account {
     active: Vec<Duration>,
 }
 
-impl Recorded {
+impl Recorded<'_> {
     /// Whether its line carried anything, whatever it was asked; one that was never asked is believed.
     pub(super) fn carries(&self, at: Moment) -> bool {
         self.lines.is_empty() || self.lines.iter().any(|line| line.carries(at))
@@ -29,48 +30,48 @@ impl Recorded {
 }
 
 /// The whole of it. `name` is the trace's.
-pub fn report(name: &str, trace: &Trace, outcome: &Outcome) -> String {
+pub fn report(name: &str, trace: &Trace<'_>, outcome: &Outcome) -> String {
     let mut text = String::new();
-    let span = trace.span.1.since(trace.span.0);
-    let (providers, probes) = (trace.providers.len(), trace.probes);
-    let _ = writeln!(text, "{name}: {}, {providers} providers, {probes} probes", seconds(span));
+    let span = seconds(trace.span.1.since(trace.span.0));
+    let _ = writeln!(text, "{name}: {span}, {} providers, {} probes", trace.providers.len(), trace.probes);
     for name in &outcome.left_out {
         let _ = writeln!(text, "warning: provider '{name}' is not in the trace, and left out");
     }
-    if trace.reloaded() {
-        text.push_str("warning: the configuration was read again while this was recorded\n");
-    }
-    for it in &outcome.switches {
-        let [from, to] = [&it.from, &it.to].map(|name| name.as_deref().unwrap_or("nobody"));
-        let time = seconds(it.at.since(trace.started));
-        let _ = writeln!(text, "{time:>12}  {from} -> {to}  {}", it.reason);
+    for (at, Notice { from, to, reason, .. }) in &outcome.switches {
+        let [from, to, reason] = [from, to, reason].map(|it| it.as_deref().unwrap_or("nobody"));
+        let _ = writeln!(text, "{:>12}  {from} -> {to}  {reason}", seconds(at.since(trace.started)));
     }
 
-    let mut turns = vec![];
-    let mut switches: Vec<(Option<&str>, Option<&str>, &str)> = vec![];
+    let (mut turns, mut switches, mut same) = (vec![], 0_u32, true);
+    let mut again = outcome.switches.iter().map(|(_, it)| (it.from.as_deref(), it.to.as_deref(), it.reason_code));
     for (at, fact) in &trace.facts {
-        match fact {
-            Fact::Switch { from, to, code } => {
-                switches.push((from.as_deref(), to.as_deref(), code));
-                turns.push((*at, to.clone()));
+        match *fact {
+            Fact::Switch(from, to, code) => {
+                switches += 1;
+                same &= again.next() == Some((from, to, Some(code)));
+                turns.push((*at, to.and_then(|name| trace.position(name))));
             }
-            Fact::Active(name) => turns.push((*at, name.clone())),
+            Fact::Active(name) => turns.push((*at, name.and_then(|name| trace.position(name)))),
+            Fact::Reload => {
+                let time = seconds(at.since(trace.started));
+                let _ = writeln!(text, "warning: {time} after the start the configuration was read again");
+            }
             _ => {}
         }
     }
+    same &= again.next().is_none();
     let (then, now) = (account(trace, &turns), account(trace, &outcome.active));
-    let mut row = |what: &str, then: String, now: String| {
+    let mut row = |what: &str, then: &str, now: &str| {
         let _ = writeln!(text, "{what:<20} {then:>12} {now:>12}");
     };
-    row("", "recorded".to_owned(), "simulated".to_owned());
-    row("switches", switches.len().to_string(), outcome.switches.len().to_string());
-    row("offline", seconds(then.offline), seconds(now.offline));
-    row("no provider active", seconds(then.nobody), seconds(now.nobody));
+    row("", "recorded", "simulated");
+    row("switches", &switches.to_string(), &outcome.switches.len().to_string());
+    row("offline", &seconds(then.offline), &seconds(now.offline));
+    row("no provider active", &seconds(then.nobody), &seconds(now.nobody));
     for ((provider, then), now) in trace.providers.iter().zip(then.active).zip(now.active) {
-        row(&provider.name, seconds(then), seconds(now));
+        row(provider.name, &seconds(then), &seconds(now));
     }
-    let simulated = outcome.switches.iter().map(|it| (it.from.as_deref(), it.to.as_deref(), it.code.as_str()));
-    if simulated.eq(switches) {
+    if same {
         text.push_str("The switches are the very ones that happened.\n");
     }
     let percent = outcome.guessed.saturating_mul(100).checked_div(outcome.probes).unwrap_or(0);
@@ -84,7 +85,7 @@ pub fn report(name: &str, trace: &Trace, outcome: &Outcome) -> String {
 }
 
 /// Goes through the time with who was active from when on.
-fn account(trace: &Trace, turns: &[(Moment, Option<String>)]) -> Account {
+fn account(trace: &Trace<'_>, turns: &[(Moment, Option<usize>)]) -> Account {
     let mut usable = vec![false; trace.providers.len()];
     let mut account = Account { active: vec![Duration::ZERO; usable.len()], ..Account::default() };
     let (mut at, end) = trace.span;
@@ -93,27 +94,30 @@ fn account(trace: &Trace, turns: &[(Moment, Option<String>)]) -> Account {
     while at < end {
         while let Some((_, fact)) = facts.next_if(|(when, _)| *when <= at) {
             if let Fact::Uplink(name, uplink) = fact
-                && let Some(usable) = trace.position(name).ok().and_then(|position| usable.get_mut(position))
+                && let Some(usable) = trace.position(name).and_then(|position| usable.get_mut(position))
             {
                 *usable = uplink.is_ok();
             }
         }
-        while let Some((_, name)) = turns.next_if(|(when, _)| *when <= at) {
-            active = name.as_ref().and_then(|name| trace.position(name).ok());
+        while let Some((_, turn)) = turns.next_if(|(when, _)| *when <= at) {
+            active = *turn;
         }
         let line = active.and_then(|position| trace.providers.get(position));
-        let steps = line.iter().flat_map(|it| &it.lines).filter_map(|line| line.next_step(at));
-        let next = [facts.peek().map(|(when, _)| *when), turns.peek().map(|(when, _)| *when)].into_iter().flatten();
-        let next = steps.chain(next).min().map_or(end, |next| next.min(end));
+        let mut next = end;
+        next = facts.peek().map_or(next, |(when, _)| next.min(*when));
+        next = turns.peek().map_or(next, |(when, _)| next.min(*when));
+        for line in line.iter().flat_map(|it| &it.lines) {
+            next = line.next_step(at).map_or(next, |when| next.min(when));
+        }
         let time = next.since(at);
-        match active {
+        let place = active.and_then(|position| Some((account.active.get_mut(position)?, *usable.get(position)?)));
+        match place {
             None => account.nobody += time,
-            Some(position) => {
-                if let Some(total) = account.active.get_mut(position) {
-                    *total += time;
+            Some((total, usable)) => {
+                *total += time;
+                if !usable || !line.is_some_and(|line| line.carries(at)) {
+                    account.offline += time;
                 }
-                let carries = usable.get(position) == Some(&true) && line.is_some_and(|line| line.carries(at));
-                account.offline += if carries { Duration::ZERO } else { time };
             }
         }
         at = next;

@@ -6,15 +6,16 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::line::{Fate, Line, apart, nearest};
+use super::line::{Fate, Line, apart};
 use super::read::{Recorded, Trace};
+use super::refusal::{read_neighbour, read_refusal, read_resolved};
 use super::world::World;
 use super::{Fact, words};
 use crate::core::Core;
-use crate::event::{Action, Event, Neighbour, ProbeToken, ProviderId, Resolved, State};
+use crate::event::{Action, Event, Neighbour, ProviderId, Resolved, State};
 use crate::kernel::LookupQuestion;
 use crate::moment::Moment;
-use crate::notice::NoticeAction;
+use crate::notice::{Notice, NoticeAction};
 use crate::question::Question;
 use crate::settings::Settings;
 
@@ -37,9 +38,9 @@ const RECEIVED_CLOSE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// The switches, in order.
-    pub switches: Vec<Switched>,
-    /// Who was active from when on.
-    pub active: Vec<(Moment, Option<String>)>,
+    pub switches: Vec<(Moment, Notice)>,
+    /// Who was active from when on, by position in the trace.
+    pub active: Vec<(Moment, Option<usize>)>,
     /// Providers that take no part, as the trace does not have them.
     pub left_out: Vec<String>,
     /// Probes.
@@ -48,70 +49,41 @@ pub struct Outcome {
     pub guessed: u64,
 }
 
-/// One switch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Switched {
-    /// When.
-    pub at: Moment,
-    /// The provider before.
-    pub from: Option<String>,
-    /// The provider now.
-    pub to: Option<String>,
-    /// Why, for programs.
-    pub code: String,
-    /// Why, for people; empty if that was not recorded.
-    pub reason: String,
-}
-
 /// Has the core live through `trace` with `settings`.
-pub fn simulate(trace: &Trace, mut settings: Settings) -> Outcome {
+pub fn simulate(trace: &Trace<'_>, mut settings: Settings) -> Outcome {
     let mut outcome = Outcome::default();
-    trace.providers.iter().flat_map(|provider| &provider.lines).for_each(Line::begin);
     let mut world = World::default();
-    let first = trace.facts.iter().find_map(|(_, fact)| match fact {
-        Fact::Active(Some(name)) | Fact::Switch { from: Some(name), .. } => Some(name),
-        _ => None,
-    });
-    settings.providers.retain(|provider| {
-        match trace.position(&provider.name).ok().and_then(|at| trace.providers.get(at)) {
-            Some(Recorded { id, .. }) => {
-                world.add(provider, *id, Some(&provider.name) == first);
-                true
-            }
-            None => {
-                outcome.left_out.push(provider.name.clone());
-                false
-            }
+    trace.providers.iter().flat_map(|provider| &provider.lines).for_each(Line::begin);
+    let (mut first, mut before) = (None, None);
+    for (_, fact) in &trace.facts {
+        match *fact {
+            Fact::Active(Some(name)) | Fact::Switch(Some(name), ..) if first.is_none() => first = Some(name),
+            Fact::Before(name) => before = Some(name.to_owned()),
+            _ => {}
         }
+    }
+    settings.providers.retain(|provider| {
+        let recorded = trace.providers.iter().find(|it| it.name == provider.name);
+        match recorded {
+            Some(recorded) => world.add(provider, recorded.id, Some(recorded.name) == first),
+            None => outcome.left_out.push(provider.name.clone()),
+        }
+        recorded.is_some()
     });
     settings.pin = settings.pin.filter(|pin| !outcome.left_out.contains(pin));
-    let before = trace.facts.iter().find_map(|(_, fact)| match fact {
-        Fact::Before(name) => Some(name.clone()),
-        _ => None,
-    });
-    let ids = trace.providers.iter().map(|it| (it.name.clone(), it.id)).collect();
+    let ids = trace.providers.iter().map(|it| (it.name.to_owned(), it.id)).collect();
     let state = State { ids, active: before, ..State::default() };
     let now = trace.span.0;
     let core = Core::new(now, settings, state, trace.seed);
-    let mut run = Run {
-        trace,
-        world,
-        core,
-        now,
-        kernel_at: None,
-        known: false,
-        sequence: 0,
-        lookups: vec![],
-        pending: vec![],
-        outcome,
-    };
+    let (kernel_at, lookups, pending) = (None, vec![], vec![]);
+    let mut run = Run { trace, world, core, now, kernel_at, known: false, sequence: 0, lookups, pending, outcome };
     run.feed(Event::Wakeup);
     run.live();
     run.outcome
 }
 
 struct Run<'a> {
-    trace: &'a Trace,
+    trace: &'a Trace<'a>,
     world: World,
     core: Core,
     now: Moment,
@@ -125,7 +97,7 @@ struct Run<'a> {
     outcome: Outcome,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn live(&mut self) {
         let mut facts = self.trace.facts.iter().peekable();
         loop {
@@ -134,21 +106,20 @@ impl Run<'_> {
             let kernel = self.kernel_at.filter(|_| self.known);
             // Never at the same moment again: whatever the core wants, time goes on.
             let due = self.core.next_wakeup().map(|at| at.max(self.now + Duration::from_nanos(1)));
-            let wakeup = due.map(|due| self.as_recorded(due, due + LATE));
-            let next = [fact, answer, kernel, wakeup].into_iter().flatten().min();
+            let wakeup = due.map(|due| self.as_recorded(due, LATE));
+            let next = fact.into_iter().chain(answer).chain(kernel).chain(wakeup).min();
             let Some(next) = next.filter(|next| *next <= self.trace.span.1) else { return };
             self.now = next.max(self.now);
             if fact == Some(next) {
                 let mut uplinks = false;
                 while let Some((_, fact)) = facts.next_if(|(at, _)| *at <= next) {
-                    match fact {
+                    match *fact {
                         Fact::Uplink(provider, uplink) => {
                             self.world.follow(provider, uplink);
                             uplinks = true;
                         }
-                        Fact::Pin(Some(name)) => self.feed(Event::Pin(name.clone())),
-                        Fact::Pin(None) => self.feed(Event::Unpin),
-                        Fact::Check(name) => self.feed(Event::CheckNow(name.clone())),
+                        Fact::Pin(name) => self.feed(name.map_or(Event::Unpin, |name| Event::Pin(name.to_owned()))),
+                        Fact::Check(name) => self.feed(Event::CheckNow(name.map(str::to_owned))),
                         Fact::Stop => return,
                         _ => {}
                     }
@@ -171,10 +142,10 @@ impl Run<'_> {
         }
     }
 
-    /// The time from `at` to `latest` at which the recorded daemon was awake; else `at`.
-    fn as_recorded(&self, at: Moment, latest: Moment) -> Moment {
+    /// The time from `at` on, up to so much later, at which the recorded daemon was awake; else `at`.
+    fn as_recorded(&self, at: Moment, most: Duration) -> Moment {
         let next = self.trace.awake.partition_point(|awake| *awake + ROUNDED <= at);
-        self.trace.awake.get(next).copied().filter(|awake| *awake <= latest).map_or(at, |awake| awake.max(at))
+        self.trace.awake.get(next).filter(|awake| **awake <= at + most).map_or(at, |awake| at.max(*awake))
     }
 
     fn tell_kernel(&mut self) {
@@ -189,93 +160,101 @@ impl Run<'_> {
         }
     }
 
+    /// Never inlined: that would be the core several times over.
+    #[inline(never)]
     fn feed(&mut self, event: Event) {
-        for action in self.core.handle(self.now, event) {
+        for action in &self.core.handle(self.now, event) {
             self.carry_out(action);
         }
-        let active = self.core.active();
-        if self.outcome.active.last().map(|(_, name)| name.as_deref()) != Some(active) {
-            self.outcome.active.push((self.now, active.map(str::to_owned)));
+        let active = self.core.active().and_then(|name| self.trace.position(name));
+        if self.outcome.active.last().is_none_or(|(_, last)| *last != active) {
+            self.outcome.active.push((self.now, active));
         }
     }
 
-    fn carry_out(&mut self, action: Action) {
-        match action {
-            Action::Probe { provider, token, question, .. } => self.probe(provider, token, &question),
-            Action::CountReceived { provider, .. } => {
-                let (packets, gateway) = self.received(provider);
-                self.pending.push((self.now, Event::Received { provider, packets, gateway }));
-            }
-            Action::Resolve { provider, name, .. } => {
-                let outcome = self.resolved(provider, &name);
-                self.pending.push((self.now + LOOK_UP_TIME, Event::Resolved { provider, name, outcome }));
-            }
+    fn carry_out(&mut self, action: &Action) {
+        let (after, event) = match action {
+            Action::Probe { provider, token, question, .. } => match self.fate(*provider, question) {
+                Fate::Lost => return,
+                Fate::Answered(micros) => {
+                    let after = Duration::from_micros(micros.into());
+                    (after, Event::Answered { provider: *provider, token: *token, at: self.now + after })
+                }
+                Fate::Refused(after, cause) => {
+                    (after, Event::ProbeRefused { provider: *provider, token: *token, cause: read_refusal(cause) })
+                }
+            },
+            Action::CountReceived { provider, .. } => (Duration::ZERO, self.received(*provider)),
+            Action::Resolve { provider, name, .. } => (LOOK_UP_TIME, self.resolved(*provider, name)),
+            Action::ReadInterfaces => match self.world.interfaces() {
+                Some(interfaces) => (LOOK_UP_TIME, Event::Interfaces(interfaces)),
+                None => return,
+            },
             Action::Change { sequence, changes, lookups } => {
-                changes.into_iter().for_each(|change| self.world.apply(change));
-                (self.sequence, self.lookups) = (sequence, lookups);
-                self.kernel_at = Some(self.as_recorded(self.now + KERNEL_TIME, self.now + KERNEL_TIME_MOST));
-            }
-            Action::ReadInterfaces => {
-                let told = self.world.interfaces().map(Event::Interfaces);
-                self.pending.extend(told.map(|event| (self.now + LOOK_UP_TIME, event)));
+                changes.iter().for_each(|change| self.world.apply(change));
+                self.sequence = *sequence;
+                self.lookups.clone_from(lookups);
+                self.kernel_at = Some(self.as_recorded(self.now + KERNEL_TIME, KERNEL_TIME_MOST));
+                return;
             }
             Action::Notice(notice) if notice.action == Some(NoticeAction::Switch) => {
-                self.outcome.switches.push(Switched {
-                    at: self.now,
-                    from: notice.from,
-                    to: notice.to,
-                    code: notice.reason_code.unwrap_or_default().to_owned(),
-                    reason: notice.reason.unwrap_or_default(),
-                });
+                self.outcome.switches.push((self.now, notice.clone()));
+                return;
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        self.pending.push((self.now + after, event));
     }
 
-    fn recorded(&self, id: ProviderId) -> Option<&Recorded> {
-        let (name, ..) = self.core.uplinks().find(|(_, known, _)| *known == id)?;
-        self.trace.providers.get(self.trace.position(name).ok()?)
+    fn recorded(&self, id: ProviderId) -> Option<&'a Recorded<'a>> {
+        self.trace.providers.iter().find(|it| it.id == id)
     }
 
-    fn probe(&mut self, provider: ProviderId, token: ProbeToken, question: &Question) {
+    fn fate(&mut self, provider: ProviderId, question: &Question) -> Fate<'a> {
         let (kind, target) = words(question);
         let lines = self.recorded(provider).map_or(&[][..], |it| &it.lines);
         let same = lines.iter().find(|line| line.kind == kind);
-        let line: Option<&Line> = same.or_else(|| lines.iter().min_by_key(|line| line.distance(self.now)));
-        let guess = line.is_none_or(|line| line.distance(self.now) > CLOSE);
-        let fate = line.map_or(Fate::Lost, |line| line.fate(self.now, &target));
+        let line = same.or_else(|| lines.iter().min_by_key(|line| line.distance(self.now)));
         self.outcome.probes += 1;
-        self.outcome.guessed += u64::from(guess);
-        match fate {
-            Fate::Lost => {}
-            Fate::Answered(after) => {
-                let at = self.now + after;
-                self.pending.push((at, Event::Answered { provider, token, at }));
-            }
-            Fate::Refused(after, cause) => {
-                self.pending.push((self.now + after, Event::ProbeRefused { provider, token, cause }));
-            }
-        }
+        self.outcome.guessed += u64::from(line.is_none_or(|line| line.distance(self.now) > CLOSE));
+        line.map_or(Fate::Lost, |line| line.fate(self.now, &target))
     }
 
     /// What was counted when the recorded daemon judged this outage; else nothing, as nothing was answered, or nobody knows.
-    fn received(&self, provider: ProviderId) -> (Option<u32>, Neighbour) {
-        let Some(recorded) = self.recorded(provider) else { return (None, Neighbour::Unknown) };
-        match nearest(&recorded.received, self.now).filter(|(at, _)| apart(*at, self.now) <= RECEIVED_CLOSE) {
-            Some((_, counted)) => *counted,
-            None if recorded.carries(self.now) => (None, Neighbour::Unknown),
-            None => (Some(0), Neighbour::Unknown),
-        }
+    fn received(&self, provider: ProviderId) -> Event {
+        let recorded = self.recorded(provider);
+        let carries = recorded.is_none_or(|it| it.carries(self.now));
+        let (packets, gateway) = self
+            .nearest(RECEIVED_CLOSE, |fact| match *fact {
+                Fact::Received(name, packets, gateway) if recorded.is_some_and(|it| it.name == name) => {
+                    Some((packets, read_neighbour(gateway)))
+                }
+                _ => None,
+            })
+            .unwrap_or((Some(0).filter(|_| !carries), Neighbour::Unknown));
+        Event::Received { provider, packets, gateway }
     }
 
     /// What was found for this name. For one that nobody asked for, an address that stands for any other.
-    fn resolved(&self, provider: ProviderId, name: &str) -> Result<Resolved, String> {
-        let all = self.recorded(provider).map_or(&[][..], |it| &it.resolved);
-        let same = all.iter().filter(|(_, (known, _))| known == name).min_by_key(|(at, _)| apart(*at, self.now));
+    fn resolved(&self, provider: ProviderId, name: &str) -> Event {
+        let recorded = self.recorded(provider);
+        let found = self.nearest(Duration::MAX, |fact| match *fact {
+            Fact::Resolved(it, host, outcome) if host == name && recorded.is_some_and(|known| known.name == it) => {
+                Some(read_resolved(outcome))
+            }
+            _ => None,
+        });
         let any: IpAddr = Ipv4Addr::UNSPECIFIED.into();
-        same.map_or_else(
-            || Ok(Resolved { addresses: vec![any], ttl: Duration::from_secs(3600) }),
-            |(_, (_, outcome))| outcome.clone(),
-        )
+        let outcome = found.unwrap_or_else(|| Ok(Resolved { addresses: vec![any], ttl: Duration::from_secs(3600) }));
+        Event::Resolved { provider, name: name.to_owned(), outcome }
+    }
+
+    /// What the nearest of these facts says, no further away than this.
+    fn nearest<T>(&self, most: Duration, what: impl Fn(&Fact<'a>) -> Option<T>) -> Option<T> {
+        let first = self.trace.facts.partition_point(|(at, _)| *at < self.now.before(most));
+        let near = self.trace.facts.iter().skip(first).take_while(|(at, _)| *at <= self.now + most);
+        near.filter_map(|(at, fact)| Some((apart(*at, self.now), what(fact)?)))
+            .min_by_key(|(apart, _)| *apart)
+            .map(|it| it.1)
     }
 }

@@ -1,7 +1,12 @@
 //! Tables: lines and what they say, traces and what is wrong with them, a line's past and what it means for a probe.
 
+use std::time::Duration;
+
+use super::refusal::{read_refusal, read_resolved, write_refusal, write_resolved};
 use super::*;
+use crate::event::Resolved;
 use crate::moment::Moment;
+use crate::reason::{Refusal, Wrong};
 use crate::settings;
 
 const HEAD: &str = "failoverd-trace 1 5000000000 7\n";
@@ -57,8 +62,6 @@ fn facts_come_back_from_their_lines() {
         ("answer 17 -1", "before it was sent"),
         ("answer 17  5", "two blanks"),
         ("uplink fiber 7 1 nowhere", "no address"),
-        ("refused 1 tired", "no cause"),
-        ("resolved a b 300 c", "no address"),
         ("frobnicate", "no fact"),
     ] {
         assert_eq!(Fact::read(line), None, "{line}: {why}");
@@ -68,8 +71,33 @@ fn facts_come_back_from_their_lines() {
 #[test]
 fn where_a_portal_leads_to_stays_secret_but_for_its_host() {
     let location = Some("http://login.example:8080/?mac=00:11:22:33:44:55&token=secret".to_owned());
-    let fact = Fact::Refused(1, Refusal::Portal { status: 302, location });
-    assert_eq!(fact.to_string(), "refused 1 portal 302 login.example:8080");
+    assert_eq!(write_refusal(&Refusal::Portal { status: 302, location }), "portal 302 login.example:8080");
+}
+
+#[test]
+fn causes_keep_their_codes() {
+    let address = IpAddr::from([10, 0, 0, 1]);
+    let portal = |location: Option<&str>| Refusal::Portal { status: 302, location: location.map(str::to_owned) };
+    for cause in [
+        Refusal::Unreachable { code: 1, from: address },
+        Refusal::NotSent("Network is down (100)".to_owned()),
+        portal(Some("http://login.example/")),
+        portal(None),
+        Refusal::Wrong(Wrong::Garbage),
+        Refusal::NoNeighbour(address),
+        Refusal::NoGateway,
+        Refusal::Script { status: Some(3) },
+        Refusal::Script { status: None },
+    ] {
+        assert_eq!(read_refusal(&write_refusal(&cause)), cause);
+    }
+    assert_eq!(read_refusal("tired of it"), Refusal::NotSent("of it".to_owned()), "what nobody knows");
+    for outcome in [
+        Ok(Resolved { addresses: vec![address, IpAddr::from([10, 0, 0, 2])], ttl: Duration::from_secs(300) }),
+        Err("no answer from 10.0.0.1".to_owned()),
+    ] {
+        assert_eq!(read_resolved(&write_resolved(&outcome)), outcome);
+    }
 }
 
 #[test]
@@ -95,12 +123,12 @@ fn problems_are_told_with_their_line() {
         ("HEADPROVIDERfailoverd-trace 1 6 8\n", 3, "another run begins here"),
     ] {
         let text = lines.replace("HEAD", HEAD).replace("PROVIDER", provider);
-        let problem = Trace::read(text.as_bytes()).err();
+        let problem = Trace::read(&text).err();
         assert_eq!(problem.map(|it| (it.line, it.text)), Some((line, want)), "{lines}");
     }
     let many: String = (0..300).map(|it| format!("{it}.000000 probe a {} ping x{it}\n", it + 1)).collect();
-    let problem = Trace::read(format!("{HEAD}{provider}{many}").replace("0.000001", "0.000000").as_bytes()).err();
-    assert_eq!(problem.map(|it| it.text), Some("there are too many targets"));
+    let many = format!("{HEAD}{provider}{many}").replace("0.000001", "0.000000");
+    assert_eq!(Trace::read(&many).err().map(|it| (it.line, it.text)), Some((259, "there are too many targets")));
 }
 
 #[test]
@@ -109,21 +137,21 @@ fn what_a_crash_or_a_new_part_leaves_is_read() {
         "{HEAD}0.000000 provider a 1\n1.000000 answer 3 20000\n2.000000 probe a 4 ping 1.1.1.1\n\
          {HEAD}2.500000 provider a 1\n2.500000 uplink a 7 1 -\n2.600000 answer 4 600000\n3.000000 probe a 5 pi"
     );
-    let trace = Trace::read(text.as_bytes()).unwrap();
+    let trace = Trace::read(&text).unwrap();
     assert_eq!((trace.span, trace.probes), ((at(0), at(2600)), 1), "the last line is not whole");
     assert_eq!((trace.started, trace.seed, trace.providers.len()), (at(0), 7, 1));
     let fate = trace.providers[0].lines[0].fate(at(2000), "1.1.1.1");
-    assert_eq!(fate, Fate::Answered(Duration::from_millis(600)), "across the parts; that to a probe before is nothing");
+    assert_eq!(fate, Fate::Answered(600_000), "across the parts; that to a probe before is nothing");
 }
 
 /// A line asked every 100 ms, its targets in turn: `+` answered after as many ms as its number, `-` lost, `u` refused.
-fn line(targets: &[&str], script: &str) -> Line {
-    let mut line = Line::new("ping".to_owned());
+fn line(targets: &[&'static str], script: &str) -> Line<'static> {
+    let mut line = Line::new("ping");
     for (index, what) in (0..).zip(script.chars()) {
-        let target = line.target(targets[usize::try_from(index).unwrap() % targets.len()].to_owned());
+        let target = line.target(targets[usize::try_from(index).unwrap() % targets.len()]);
         let fate = match what {
-            '+' => Fate::Answered(Duration::from_millis(index)),
-            'u' => Fate::Refused(Duration::ZERO, Refusal::NoGateway),
+            '+' => Fate::Answered(u32::try_from(index).unwrap()),
+            'u' => Fate::Refused(Duration::ZERO, "no_gateway"),
             _ => Fate::Lost,
         };
         line.probe(at(index * 100), target, fate);
@@ -154,7 +182,7 @@ fn a_probe_gets_the_fate_of_the_nearest() {
     ] {
         let fate = match line(targets, script).fate(at(asked), target) {
             Fate::Lost => "lost".to_owned(),
-            Fate::Answered(after) => after.as_millis().to_string(),
+            Fate::Answered(after) => after.to_string(),
             Fate::Refused(..) => "refused".to_owned(),
         };
         assert_eq!(fate, want, "{script} at {asked}: {why}");
@@ -179,7 +207,7 @@ fn steps_are_where_a_line_ceases_to_carry() {
 }
 
 /// An outage of two minutes of one of two providers, as somebody would write it down.
-fn outage() -> Trace {
+fn outage() -> String {
     let mut text = format!("{HEAD}0.000000 provider a 1\n0.000000 provider b 2\n");
     text += "0.001000 uplink a 7 1 10.0.0.1\n0.001000 uplink b 8 1 10.1.0.1\n0.001000 active a\n";
     let mut number = 0;
@@ -192,7 +220,7 @@ fn outage() -> Trace {
             }
         }
     }
-    Trace::read(text.as_bytes()).unwrap()
+    text
 }
 
 fn settings(more: &str) -> settings::Settings {
@@ -204,7 +232,8 @@ fn settings(more: &str) -> settings::Settings {
 
 #[test]
 fn settings_decide_what_comes_of_an_outage() {
-    let trace = outage();
+    let text = outage();
+    let trace = Trace::read(&text).unwrap();
     for (more, want, why) in [
         ("", &[("b", "lost_probes"), ("a", "best")][..], "shipped: there and back"),
         (" option down 1000\n", &[], "an outage that nobody minds"),
@@ -214,13 +243,13 @@ fn settings_decide_what_comes_of_an_outage() {
         (" option enabled 0\n", &[], "nothing is done"),
     ] {
         let outcome = simulate(&trace, settings(more));
-        let said: Vec<_> = outcome.switches.iter().map(|it| (it.to.as_deref().unwrap(), it.code.as_str())).collect();
+        let said: Vec<_> =
+            outcome.switches.iter().map(|(_, it)| (it.to.as_deref().unwrap(), it.reason_code.unwrap())).collect();
         assert_eq!(said, want, "{why}");
         assert!(
-            outcome
-                .switches
-                .first()
-                .is_none_or(|it| it.code == "pinned" || it.at.since(at(99_500)) < Duration::from_secs(3)),
+            outcome.switches.first().is_none_or(
+                |(when, it)| it.reason_code == Some("pinned") || when.since(at(99_500)) < Duration::from_secs(3)
+            ),
             "{why}"
         );
         assert_eq!(outcome.guessed, 0, "{why}");
@@ -229,7 +258,8 @@ fn settings_decide_what_comes_of_an_outage() {
 
 #[test]
 fn an_account_is_given() {
-    let trace = outage();
+    let text = outage();
+    let trace = Trace::read(&text).unwrap();
     let told = report("trace", &trace, &simulate(&trace, settings("")));
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines[0], "trace: 299.5 s, 2 providers, 600 probes");

@@ -61,18 +61,22 @@ impl World {
     }
 
     /// What was recorded of a provider's uplink.
-    pub(super) fn follow(&mut self, provider: &str, uplink: &Result<Way, String>) {
+    pub(super) fn follow(&mut self, provider: &str, uplink: Result<Way, &str>) {
         let Some(place) = self.places.iter_mut().find(|it| it.provider == provider) else { return };
-        let before = IfIndex(place.way.device);
-        self.routes.retain(|route| route.device != Some(before));
+        let before = (place.has_route(), place.way);
         match uplink {
             Ok(way) => {
-                place.way = *way;
+                place.way = way;
                 place.missing.clear();
             }
-            Err(code) => place.missing.clone_from(code),
+            Err(code) => place.missing = code.to_owned(),
         }
-        if place.exists() && place.missing != "no_gateway" {
+        // What happens to a cable leaves the routes as they are.
+        if before == (place.has_route(), place.way) {
+            return;
+        }
+        self.routes.retain(|route| route.device != Some(IfIndex(before.1.device)));
+        if place.has_route() {
             self.routes.push(Route {
                 table: TableId::MAIN,
                 destination: Network::ANY_V4,
@@ -92,17 +96,17 @@ impl World {
     }
 
     /// Carries out what the core wants, as a kernel without any will of its own.
-    pub(super) fn apply(&mut self, change: RouteChange) {
+    pub(super) fn apply(&mut self, change: &RouteChange) {
         match change {
             RouteChange::Write(route) => {
                 let key = |it: &Route| (it.table, it.destination, it.metric);
-                self.routes.retain(|it| key(it) != key(&route));
-                self.routes.push(route);
+                self.routes.retain(|it| key(it) != key(route));
+                self.routes.push(route.clone());
             }
-            RouteChange::Append(route) => self.routes.push(route),
-            RouteChange::Delete(route) => self.routes.retain(|it| *it != route),
-            RouteChange::AddRule(rule) => self.rules.push(rule),
-            RouteChange::DeleteRule(rule) => self.rules.retain(|it| *it != rule),
+            RouteChange::Append(route) => self.routes.push(route.clone()),
+            RouteChange::Delete(route) => self.routes.retain(|it| it != route),
+            RouteChange::AddRule(rule) => self.rules.push(rule.clone()),
+            RouteChange::DeleteRule(rule) => self.rules.retain(|it| it != rule),
             RouteChange::SetSysctl { .. } => {}
         }
     }
@@ -143,6 +147,10 @@ impl Place {
             "" | "no_carrier" | "link_down" | "no_address" | "no_gateway" | "blocked" => true,
             code => code.starts_with("interface_") && self.interface.is_some(),
         }
+    }
+
+    fn has_route(&self) -> bool {
+        self.exists() && self.missing != "no_gateway"
     }
 
     fn next_hop(&self) -> Option<IpAddr> {

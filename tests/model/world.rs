@@ -89,6 +89,8 @@ pub struct World {
     /// Crash after this many single changes.
     pub crash_after: Option<usize>,
     pub random: Random,
+    /// A busy machine: each wake-up comes up to so much too late.
+    pub late: Duration,
     /// Keeps a trace, from the next start on.
     pub record: bool,
     recorder: Option<Recorder>,
@@ -125,6 +127,7 @@ impl World {
             rival: None,
             crash_after: None,
             random: Random::new(seed),
+            late: Duration::ZERO,
             record: false,
             recorder: None,
             trace: String::new(),
@@ -230,7 +233,7 @@ impl World {
         let end = self.now + time;
         let (mut stuck, mut last) = (0, self.now);
         while let Some(core) = self.core.as_ref().filter(|_| !self.stopped) {
-            let wakeup = core.next_wakeup().map(|at| at.max(self.now));
+            let wakeup = core.next_wakeup().map(|at| at.max(self.now) + self.lateness(at));
             let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
             let Some(next) = wakeup.into_iter().chain(queued).min().filter(|next| *next <= end) else { break };
             stuck = if next == last { stuck + 1 } else { 0 };
@@ -247,6 +250,12 @@ impl World {
             }
         }
         self.now = end;
+    }
+
+    /// The same each time it is asked for the same wake-up.
+    fn lateness(&self, at: Moment) -> Duration {
+        let most = u64::try_from(self.late.as_nanos()).unwrap();
+        Duration::from_nanos(Random::new(at.as_nanos()).next().checked_rem(most).unwrap_or(0))
     }
 
     /// Lets time pass until `done`, at most `limit`; tells how long it took.
