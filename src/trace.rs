@@ -14,25 +14,35 @@
 //! 0.022222 answer 1 12346
 //! ```
 
+#[cfg(feature = "simulate")]
 mod line;
+#[cfg(feature = "simulate")]
 mod read;
 mod record;
 mod refusal;
+#[cfg(feature = "simulate")]
 mod report;
+#[cfg(feature = "simulate")]
 mod simulate;
+#[cfg(feature = "simulate")]
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "simulate")]
+mod words;
+#[cfg(feature = "simulate")]
 mod world;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 
-pub use line::{Fate, Line};
-pub use read::{Problem, Recorded, Trace, exercise};
 pub use record::Recorder;
-pub use report::report;
-pub use simulate::{Outcome, simulate};
+#[cfg(feature = "simulate")]
+pub use {
+    line::{Fate, Line},
+    read::{Problem, Recorded, Trace, exercise},
+    report::report,
+    simulate::{Outcome, simulate},
+};
 
 use crate::question::Question;
 
@@ -87,7 +97,7 @@ pub struct Way {
 }
 
 /// What a probe asks, as a trace has it: the type of its test, and whom.
-fn words(question: &Question) -> (&'static str, String) {
+fn asked(question: &Question) -> (&'static str, String) {
     match question {
         Question::Ping { target, .. } => ("ping", target.to_string()),
         Question::Tcp { server } => ("tcp", server.to_string()),
@@ -124,67 +134,5 @@ impl fmt::Display for Fact<'_> {
             Self::Reload => f.write_str("reload"),
             Self::Stop => f.write_str("stop"),
         }
-    }
-}
-
-impl<'a> Fact<'a> {
-    /// Reads what stands behind the time; `None`: it makes no sense.
-    fn read(line: &'a str) -> Option<Self> {
-        let words = &mut Words(line);
-        let fact = match words.next()? {
-            "provider" => Self::Provider(words.next()?, words.number()?),
-            "uplink" => {
-                let (name, word) = (words.next()?, words.next()?);
-                let way = match word.parse() {
-                    Ok(device) => {
-                        let (number, gateway) = (words.number()?, words.name()?);
-                        Ok(Way { device, number, gateway: gateway.map(str::parse).transpose().ok()? })
-                    }
-                    Err(_) => Err(word),
-                };
-                Self::Uplink(name, way)
-            }
-            "probe" => Self::Probe(words.next()?, words.number()?, words.next()?, words.next()?),
-            "answer" => Self::Answer(words.number()?, words.number()?),
-            "refused" => Self::Refused(words.number()?, words.rest()),
-            "received" => {
-                let (name, packets) = (words.next()?, words.name()?);
-                Self::Received(name, packets.and_then(|packets| packets.parse().ok()), words.next()?)
-            }
-            "resolved" => Self::Resolved(words.next()?, words.next()?, words.rest()),
-            "before" => Self::Before(words.next()?),
-            "active" => Self::Active(words.name()?),
-            "switch" => Self::Switch(words.name()?, words.name()?, words.next()?),
-            "pin" => Self::Pin(words.name()?),
-            "check" => Self::Check(words.name()?),
-            "reload" => Self::Reload,
-            "stop" => Self::Stop,
-            _ => return None,
-        };
-        Some(fact).filter(|_| words.0.is_empty())
-    }
-}
-
-/// What is left of a line.
-struct Words<'a>(&'a str);
-
-impl<'a> Words<'a> {
-    fn next(&mut self) -> Option<&'a str> {
-        let (word, rest) = self.0.split_once(' ').unwrap_or((self.0, ""));
-        self.0 = rest;
-        Some(word).filter(|word| !word.is_empty())
-    }
-
-    /// A number or an address.
-    fn number<T: FromStr>(&mut self) -> Option<T> {
-        self.next()?.parse().ok()
-    }
-
-    fn name(&mut self) -> Option<Option<&'a str>> {
-        self.next().map(|word| Some(word).filter(|word| *word != NONE))
-    }
-
-    fn rest(&mut self) -> &'a str {
-        std::mem::take(&mut self.0)
     }
 }

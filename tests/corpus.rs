@@ -36,6 +36,7 @@ fn ubus() {
     replay("ubus", failoverd::ubus_call::exercise);
 }
 
+#[cfg(feature = "simulate")]
 #[test]
 fn trace() {
     replay("trace", failoverd::trace::exercise);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use super::refusal::{neighbour_word, write_refusal, write_resolved};
-use super::{FORMAT, Fact, Way, words};
+use super::{FORMAT, Fact, Way, asked};
 use crate::core::Core;
 use crate::event::{Action, Event, ProbeToken, ProviderId};
 use crate::icmp::Icmp;
@@ -202,7 +202,7 @@ impl Recorder {
 
     fn probe(&mut self, now: Moment, provider: ProviderId, token: ProbeToken, question: &Question) {
         self.number += 1;
-        let (kind, target) = words(question);
+        let (kind, target) = asked(question);
         let name = self.name(provider);
         self.write(now, Fact::Probe(&name, self.number, kind, &target));
         let target = match question {

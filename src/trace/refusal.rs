@@ -1,10 +1,8 @@
-//! Causes of refusals and results of look-ups, as they stand in a trace. Written by `record`, read again by `simulate`.
+//! Causes of refusals and results of look-ups, as they stand in a trace. Written by `record`, read again by `words`.
 
-use std::time::Duration;
-
-use super::{NONE, Words};
+use super::NONE;
 use crate::event::{Neighbour, Resolved};
-use crate::reason::{Refusal, Wrong};
+use crate::reason::Refusal;
 
 /// The cause in words of which the first one is enough to know its code.
 pub(super) fn write_refusal(cause: &Refusal) -> String {
@@ -23,26 +21,6 @@ pub(super) fn write_refusal(cause: &Refusal) -> String {
     }
 }
 
-/// What does not make sense could not be sent.
-pub(super) fn read_refusal(text: &str) -> Refusal {
-    let words = &mut Words(text);
-    let cause = match words.next() {
-        Some("unreachable") => {
-            words.number().zip(words.number()).map(|(code, from)| Refusal::Unreachable { code, from })
-        }
-        Some("portal") => {
-            let (status, host) = (words.number().unwrap_or(0), words.name().flatten());
-            Some(Refusal::Portal { status, location: host.map(|host| format!("http://{host}/")) })
-        }
-        Some("wrong_answer") => Some(Refusal::Wrong(Wrong::Garbage)),
-        Some("no_neighbour") => words.number().map(Refusal::NoNeighbour),
-        Some("no_gateway") => Some(Refusal::NoGateway),
-        Some("script") => Some(Refusal::Script { status: words.number().filter(|status| *status >= 0) }),
-        _ => None,
-    };
-    cause.unwrap_or_else(|| Refusal::NotSent(words.rest().to_owned()))
-}
-
 /// What a name leads to.
 pub(super) fn write_resolved(outcome: &Result<Resolved, String>) -> String {
     match outcome {
@@ -55,32 +33,11 @@ pub(super) fn write_resolved(outcome: &Result<Resolved, String>) -> String {
     }
 }
 
-/// The inverse.
-pub(super) fn read_resolved(text: &str) -> Result<Resolved, String> {
-    let words = &mut Words(text);
-    match words.number() {
-        Some(ttl) => {
-            let addresses = std::iter::from_fn(|| words.number()).collect();
-            Ok(Resolved { addresses, ttl: Duration::from_secs(ttl) })
-        }
-        None => Err(words.rest().to_owned()),
-    }
-}
-
 /// A neighbour's state in a word.
 pub(super) fn neighbour_word(gateway: Neighbour) -> &'static str {
     match gateway {
         Neighbour::Unknown => "unknown",
         Neighbour::Failed => "failed",
         Neighbour::Reachable => "reachable",
-    }
-}
-
-/// The inverse.
-pub(super) fn read_neighbour(word: &str) -> Neighbour {
-    match word {
-        "failed" => Neighbour::Failed,
-        "reachable" => Neighbour::Reachable,
-        _ => Neighbour::Unknown,
     }
 }

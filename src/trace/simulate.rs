@@ -3,14 +3,14 @@
 //! The command line hands in a trace and settings; `report` says what came of it. Each probe gets the fate that the recorded ones had on
 //! the same line at that time.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::line::{Fate, Line, apart};
 use super::read::{Recorded, Trace};
-use super::refusal::{read_neighbour, read_refusal, read_resolved};
+use super::words::{read_neighbour, read_refusal, read_resolved};
 use super::world::World;
-use super::{Fact, words};
+use super::{Fact, asked};
 use crate::core::Core;
 use crate::event::{Action, Event, Neighbour, ProviderId, Resolved, State};
 use crate::kernel::LookupQuestion;
@@ -211,7 +211,7 @@ impl<'a> Run<'a> {
     }
 
     fn fate(&mut self, provider: ProviderId, question: &Question) -> Fate<'a> {
-        let (kind, target) = words(question);
+        let (kind, target) = asked(question);
         let lines = self.recorded(provider).map_or(&[][..], |it| &it.lines);
         let same = lines.iter().find(|line| line.kind == kind);
         let line = same.or_else(|| lines.iter().min_by_key(|line| line.distance(self.now)));
@@ -223,38 +223,32 @@ impl<'a> Run<'a> {
     /// What was counted when the recorded daemon judged this outage; else nothing, as nothing was answered, or nobody knows.
     fn received(&self, provider: ProviderId) -> Event {
         let recorded = self.recorded(provider);
-        let carries = recorded.is_none_or(|it| it.carries(self.now));
-        let (packets, gateway) = self
-            .nearest(RECEIVED_CLOSE, |fact| match *fact {
-                Fact::Received(name, packets, gateway) if recorded.is_some_and(|it| it.name == name) => {
-                    Some((packets, read_neighbour(gateway)))
-                }
-                _ => None,
-            })
-            .unwrap_or((Some(0).filter(|_| !carries), Neighbour::Unknown));
+        let of = |name: &str| recorded.is_some_and(|it| it.name == name);
+        let counted = self.nearest(RECEIVED_CLOSE, &|fact| matches!(fact, Fact::Received(name, ..) if of(name)));
+        let (packets, gateway) = match counted {
+            Some(Fact::Received(_, packets, gateway)) => (packets, read_neighbour(gateway)),
+            _ if recorded.is_none_or(|it| it.carries(self.now)) => (None, Neighbour::Unknown),
+            _ => (Some(0), Neighbour::Unknown),
+        };
         Event::Received { provider, packets, gateway }
     }
 
     /// What was found for this name. For one that nobody asked for, an address that stands for any other.
     fn resolved(&self, provider: ProviderId, name: &str) -> Event {
         let recorded = self.recorded(provider);
-        let found = self.nearest(Duration::MAX, |fact| match *fact {
-            Fact::Resolved(it, host, outcome) if host == name && recorded.is_some_and(|known| known.name == it) => {
-                Some(read_resolved(outcome))
-            }
-            _ => None,
-        });
-        let any: IpAddr = Ipv4Addr::UNSPECIFIED.into();
-        let outcome = found.unwrap_or_else(|| Ok(Resolved { addresses: vec![any], ttl: Duration::from_secs(3600) }));
+        let of = |it: &str, host: &str| host == name && recorded.is_some_and(|known| known.name == it);
+        let found = self.nearest(Duration::MAX, &|fact| matches!(fact, Fact::Resolved(it, host, _) if of(it, host)));
+        let outcome = match found {
+            Some(Fact::Resolved(_, _, outcome)) => read_resolved(outcome),
+            _ => Ok(Resolved { addresses: vec![Ipv4Addr::UNSPECIFIED.into()], ttl: Duration::from_secs(3600) }),
+        };
         Event::Resolved { provider, name: name.to_owned(), outcome }
     }
 
-    /// What the nearest of these facts says, no further away than this.
-    fn nearest<T>(&self, most: Duration, what: impl Fn(&Fact<'a>) -> Option<T>) -> Option<T> {
+    /// The nearest fact of which this is true, no further away than `most`.
+    fn nearest(&self, most: Duration, is: &dyn Fn(&Fact<'a>) -> bool) -> Option<Fact<'a>> {
         let first = self.trace.facts.partition_point(|(at, _)| *at < self.now.before(most));
         let near = self.trace.facts.iter().skip(first).take_while(|(at, _)| *at <= self.now + most);
-        near.filter_map(|(at, fact)| Some((apart(*at, self.now), what(fact)?)))
-            .min_by_key(|(apart, _)| *apart)
-            .map(|it| it.1)
+        near.filter(|(_, fact)| is(fact)).min_by_key(|(at, _)| apart(*at, self.now)).map(|(_, fact)| *fact)
     }
 }

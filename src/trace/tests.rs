@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::refusal::{read_refusal, read_resolved, write_refusal, write_resolved};
+use super::refusal::{write_refusal, write_resolved};
+use super::words::{read_refusal, read_resolved};
 use super::*;
 use crate::event::Resolved;
 use crate::moment::Moment;

@@ -14,6 +14,7 @@ mod outage;
 mod policy;
 mod series;
 mod silent_netifd;
+#[cfg(feature = "simulate")]
 mod simulate;
 mod start;
 mod sysctls;
