@@ -27,11 +27,13 @@ use crate::kernel::{LookupQuestion, Metric, Route, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::netifd::Known;
 use crate::notice::{Notice, NoticeAction};
-use crate::provider::{Provider, assign_ids};
+use crate::provider::{Path, Provider, ProviderState, assign_ids};
 use crate::random::Random;
 use crate::ranking::Ranking;
+use crate::reason::Reason;
 use crate::series::Switch;
 use crate::settings::{LogLevel, Settings};
+use crate::uplink::Uplink;
 
 /// Everything failoverd knows and decides.
 #[derive(Clone, Debug)]
@@ -255,6 +257,24 @@ impl Core {
     /// The state of the kernel, as it was read last.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.snapshot.as_ref()
+    }
+
+    /// What every provider resolves to, or the code of what is missing; for a trace.
+    pub fn uplinks(&self) -> impl Iterator<Item = (&str, ProviderId, Result<&Uplink, &'static str>)> {
+        self.providers.iter().map(|provider| {
+            let uplink = match (&provider.uplink, &provider.path) {
+                _ if !provider.settings.enabled => Err(ProviderState::Disabled.word()),
+                (Ok(uplink), _) if !uplink.carrier => Err(Reason::NoCarrier.code()),
+                (Err(reason), _) | (Ok(_), Path::Blocked(reason)) => Err(reason.code()),
+                (Ok(uplink), _) => Ok(uplink),
+            };
+            (provider.settings.name.as_str(), provider.id, uplink)
+        })
+    }
+
+    /// The active provider's name.
+    pub fn active(&self) -> Option<&str> {
+        self.active_provider().map(|provider| provider.settings.name.as_str())
     }
 
     /// Providers that take part.

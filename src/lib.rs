@@ -42,6 +42,7 @@ pub mod status;
 pub mod table;
 pub mod takeover;
 pub mod text;
+pub mod trace;
 pub mod ubus_call;
 pub mod ubus_frame;
 pub mod ubus_value;

@@ -36,6 +36,12 @@ fn ubus() {
     replay("ubus", failoverd::ubus_call::exercise);
 }
 
+#[cfg(feature = "simulate")]
+#[test]
+fn trace() {
+    replay("trace", failoverd::trace::exercise);
+}
+
 #[test]
 fn netifd() {
     replay("netifd", failoverd::netifd::exercise);

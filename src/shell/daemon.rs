@@ -22,6 +22,7 @@ use failoverd::question::Question;
 use failoverd::reason::Refusal;
 use failoverd::settings::{self, LogLevel, Settings};
 use failoverd::table;
+use failoverd::trace::Recorder;
 use failoverd::ubus_call::{Call, UbusStatus};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -33,6 +34,7 @@ use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Neighbours, Watcher};
 use super::prober::{Probers, Received};
 use super::received::Counters;
+use super::record::Recording;
 use super::ubus::{Bus, BusEvent, Request};
 use super::{clock, config, logging, state};
 use check::WaitingCheck;
@@ -51,12 +53,15 @@ pub(crate) struct Places {
     pub(crate) socket: PathBuf,
     /// The state file.
     pub(crate) state: PathBuf,
+    /// Where a trace is kept, if one is wanted.
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// The daemon with all it holds.
 pub(crate) struct Daemon {
     places: Places,
     core: Core,
+    recording: Recording,
     kernel: Kernel,
     probers: Probers,
     askers: Askers,
@@ -122,7 +127,9 @@ impl Daemon {
         }
         // The hasher's keys are the operating system's random numbers; a cookie needs no better.
         let seed = std::collections::hash_map::RandomState::new().build_hasher().finish() ^ now.as_nanos();
+        let recorder = Recorder::new(now, seed, state.active.clone());
         Self {
+            recording: Recording::new(places.record.as_deref(), now, recorder),
             core: Core::new(now, settings, state, seed),
             kernel,
             probers: Probers::default(),
@@ -220,7 +227,11 @@ impl Daemon {
     async fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for action in self.core.handle(clock::now(), event) {
+            let now = clock::now();
+            self.recording.event(now, &event);
+            let actions = self.core.handle(now, event);
+            self.recording.outcome(now, &actions, &self.core);
+            for action in actions {
                 if let Some(outcome) = self.carry_out(action).await {
                     events.push_back(outcome);
                 }

@@ -17,6 +17,7 @@ mod logging;
 mod netlink;
 mod prober;
 mod received;
+mod record;
 mod replace;
 mod runtime;
 mod socket;

@@ -37,6 +37,7 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
             config: options.config.clone(),
             socket: options.socket.clone(),
             state: PathBuf::from(state::PATH),
+            record: options.record.clone(),
         };
         let ended = Daemon::new(places, loaded.settings, kernel).run(loaded.advice).await;
         ended.map_err(|error| vec![format!("cannot start the event loop: {error}")])?;

@@ -16,6 +16,7 @@ use failoverd::netifd::Interface;
 use failoverd::notice::Notice;
 use failoverd::random::Random;
 use failoverd::settings::Settings;
+use failoverd::trace::Recorder;
 
 use super::config::{address, gateway};
 use super::{Kernel, Line, Netifd, ip, ms, netifd};
@@ -100,6 +101,12 @@ pub struct World {
     /// Crash after this many single changes.
     pub crash_after: Option<usize>,
     pub random: Random,
+    /// A busy machine: each wake-up comes up to so much too late.
+    pub late: Duration,
+    /// Keeps a trace, from the next start on.
+    pub record: bool,
+    recorder: Option<Recorder>,
+    trace: String,
     queue: BTreeMap<(Moment, u64), Pending>,
     queued: u64,
     sequence: u64,
@@ -136,6 +143,10 @@ impl World {
             rival: None,
             crash_after: None,
             random: Random::new(seed),
+            late: Duration::ZERO,
+            record: false,
+            recorder: None,
+            trace: String::new(),
             queue: BTreeMap::new(),
             queued: 0,
             sequence: 0,
@@ -180,6 +191,8 @@ impl World {
         (self.sequence, self.stopped) = (0, false);
         self.lookups.clear();
         let seed = self.random.next();
+        self.recorder = self.record.then(|| Recorder::new(self.now, seed, self.state.active.clone()));
+        self.trace.clear();
         self.core = Some(Core::new(self.now, settings, self.state.clone(), seed));
         self.feed(Event::Wakeup);
     }
@@ -219,7 +232,13 @@ impl World {
             let addresses = snapshot.addresses.iter().filter(|it| Some(it.device) == device);
             self.first = addresses.map(|it| it.address).collect();
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.event(self.now, &event);
+        }
         let actions = core.handle(self.now, event);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.outcome(self.now, &actions, core);
+        }
         for action in actions {
             self.carry_out(action);
         }
@@ -230,7 +249,7 @@ impl World {
         let end = self.now + time;
         let (mut stuck, mut last) = (0, self.now);
         while let Some(core) = self.core.as_ref().filter(|_| !self.stopped) {
-            let wakeup = core.next_wakeup().map(|at| at.max(self.now));
+            let wakeup = core.next_wakeup().map(|at| at.max(self.now) + self.lateness(at));
             let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
             let Some(next) = wakeup.into_iter().chain(queued).min().filter(|next| *next <= end) else { break };
             stuck = if next == last { stuck + 1 } else { 0 };
@@ -254,6 +273,12 @@ impl World {
         self.now = end;
     }
 
+    /// The same each time it is asked for the same wake-up.
+    fn lateness(&self, at: Moment) -> Duration {
+        let most = u64::try_from(self.late.as_nanos()).unwrap();
+        Duration::from_nanos(Random::new(at.as_nanos()).next().checked_rem(most).unwrap_or(0))
+    }
+
     /// Lets time pass until `done`, at most `limit`; tells how long it took.
     pub fn pass_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> Duration {
         let start = self.now;
@@ -262,6 +287,20 @@ impl World {
             self.pass(ms(1));
         }
         self.now.since(start)
+    }
+
+    /// The trace so far.
+    pub fn trace(&mut self) -> String {
+        self.trace += &self.recorder.as_mut().unwrap().take();
+        self.trace.clone()
+    }
+
+    /// A new part of the trace begins: what came before it is forgotten.
+    pub fn begin_part(&mut self) {
+        let recorder = self.recorder.as_mut().unwrap();
+        self.trace.clear();
+        recorder.take();
+        recorder.begin_part(self.now);
     }
 
     /// The name of the active provider.

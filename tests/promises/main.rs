@@ -28,6 +28,7 @@ mod scripts;
 mod second_opinion;
 mod series;
 mod settings;
+mod simulate;
 mod start;
 mod switching;
 mod why;

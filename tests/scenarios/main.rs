@@ -20,6 +20,8 @@ mod recover;
 mod scripts;
 mod series;
 mod silent_netifd;
+#[cfg(feature = "simulate")]
+mod simulate;
 mod start;
 mod sysctls;
 mod targets;

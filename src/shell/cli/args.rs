@@ -21,6 +21,7 @@ Usage: failoverd COMMAND [OPTIONS]
   run                  check the uplinks and move the default route
       -c, --config FILE      configuration (/etc/config/failover)
       -f, --foreground       log to the terminal, not to syslog
+      --record FILE          keep a trace of it all, of 8 MB at most
   status               show the uplinks; exit code 1 if none is reliable
       --json                 as the daemon tells it
   why [PROVIDER]       say why it is so, and what would change it
@@ -34,6 +35,8 @@ Usage: failoverd COMMAND [OPTIONS]
   unpin                end that
   reload               read the configuration again
   validate [FILE]      say what a configuration means, or what is wrong with it
+  simulate TRACE       say what would have come of a trace
+      -c, --config FILE      with this configuration (/etc/config/failover)
   init                 find the lines to the internet, write them as providers
       -c, --config FILE      where to (/etc/config/failover)
       --from KIND [FILE]     translate the configuration of mwan3,
@@ -73,6 +76,8 @@ pub(crate) enum Command {
     Reload { socket: PathBuf },
     /// Check a configuration.
     Validate { file: PathBuf },
+    /// Live through a trace again.
+    Simulate { config: PathBuf, trace: PathBuf },
     /// Write a first configuration.
     Init(InitOptions),
     /// Take everything of ours out of the kernel.
@@ -94,6 +99,8 @@ pub(crate) struct RunOptions {
     pub(crate) socket: PathBuf,
     /// `-f`: log to stderr.
     pub(crate) foreground: bool,
+    /// `--record`
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// The options of `init`.
@@ -115,8 +122,8 @@ pub(crate) struct InitOptions {
 type Opt = &'static str;
 
 /// Every command with the options it takes and the most words that may follow it.
-const COMMANDS: [(&str, &[Opt], usize); 14] = [
-    ("run", &["config", "socket", "foreground"], 0),
+const COMMANDS: [(&str, &[Opt], usize); 15] = [
+    ("run", &["config", "socket", "foreground", "record"], 0),
     ("status", &["json", "socket"], 0),
     ("why", &["json", "socket"], 1),
     ("watch", &["socket"], 0),
@@ -126,16 +133,18 @@ const COMMANDS: [(&str, &[Opt], usize); 14] = [
     ("unpin", &["socket"], 0),
     ("reload", &["socket"], 0),
     ("validate", &[], 1),
+    ("simulate", &["config"], 1),
     ("init", &["config", "socket", "from", "force", "dry-run"], 1),
     ("cleanup", &[], 0),
     ("notify-test", &["socket"], 0),
     ("help", &[], 1),
 ];
 
-const OPTIONS: [(Opt, Option<char>); 10] = [
+const OPTIONS: [(Opt, Option<char>); 11] = [
     ("config", Some('c')),
     ("socket", Some('s')),
     ("foreground", Some('f')),
+    ("record", None),
     ("json", None),
     ("limit", Some('n')),
     ("from", None),
@@ -154,6 +163,7 @@ struct Typed {
     socket: Option<PathBuf>,
     limit: Option<u32>,
     from: Option<OsString>,
+    record: Option<PathBuf>,
 }
 
 /// Reads the command line, without the program's name. An error is a sentence for the person who typed it.
@@ -183,6 +193,7 @@ fn typed(mut parser: lexopt::Parser) -> Result<Typed, lexopt::Error> {
         match *option {
             "config" => typed.config = Some(parser.value()?.into()),
             "socket" => typed.socket = Some(parser.value()?.into()),
+            "record" => typed.record = Some(parser.value()?.into()),
             "from" => typed.from = Some(parser.value()?),
             "limit" => typed.limit = Some(parser.value()?.parse()?),
             _ => {}
@@ -222,7 +233,7 @@ fn meaning(typed: Typed) -> Result<Command, String> {
     Ok(match *name {
         "run" => {
             let foreground = typed.options.contains(&"foreground");
-            Command::Run(RunOptions { config: config(typed.config), socket, foreground })
+            Command::Run(RunOptions { config: config(typed.config), socket, foreground, record: typed.record })
         }
         "status" => Command::Status { socket, json },
         "why" => Command::Why { socket, provider: provider(), json },
@@ -233,6 +244,10 @@ fn meaning(typed: Typed) -> Result<Command, String> {
         "unpin" => Command::Unpin { socket },
         "reload" => Command::Reload { socket },
         "validate" => Command::Validate { file: config(word.map(PathBuf::from)) },
+        "simulate" => {
+            let trace = word.ok_or("'simulate' needs a trace, as 'run --record FILE' makes one")?.into();
+            Command::Simulate { config: config(typed.config), trace }
+        }
         "init" => {
             let from = typed.from.map(|kind| source(&kind, word.as_ref())).transpose()?;
             if let (None, Some(word)) = (&from, &word) {
@@ -273,8 +288,15 @@ mod tests {
     fn every_command_is_understood() {
         let socket = || PathBuf::from(DEFAULT_SOCKET);
         let run = |config: &str, socket: &str, foreground| {
-            Command::Run(RunOptions { config: config.into(), socket: socket.into(), foreground })
+            Command::Run(RunOptions { config: config.into(), socket: socket.into(), foreground, record: None })
         };
+        let recording = RunOptions {
+            config: DEFAULT_CONFIG.into(),
+            socket: socket(),
+            foreground: false,
+            record: Some("trace".into()),
+        };
+        let simulate = |config: &str| Command::Simulate { config: config.into(), trace: "trace".into() };
         let history = |limit, json| Command::History { socket: socket(), provider: "lte".into(), limit, json };
         let init = |from: Option<(Kind, &str)>, force, dry_run| {
             let from = from.map(|(kind, file)| (kind, file.into()));
@@ -285,6 +307,9 @@ mod tests {
             ("run -c a -s b -f", run("a", "b", true)),
             ("-fc a run --socket=b", run("a", "b", true)),
             ("run --config a --foreground", run("a", DEFAULT_SOCKET, true)),
+            ("run --record trace", Command::Run(recording)),
+            ("simulate trace", simulate(DEFAULT_CONFIG)),
+            ("simulate -c a trace", simulate("a")),
             ("status", Command::Status { socket: socket(), json: false }),
             ("status --json -s b", Command::Status { socket: "b".into(), json: true }),
             ("why", Command::Why { socket: socket(), provider: None, json: false }),
@@ -335,6 +360,9 @@ mod tests {
             ("frobnicate", "unknown command 'frobnicate'"),
             ("pin", "'pin' needs the name of a provider"),
             ("history -n 3", "'history' needs the name of a provider"),
+            ("simulate", "'simulate' needs a trace, as 'run --record FILE' makes one"),
+            ("simulate a b", "'simulate' has nothing to do with 'b'"),
+            ("simulate a --record b", "'simulate' takes no option '--record'"),
             ("pin a b", "'pin' has nothing to do with 'b'"),
             ("status lte", "'status' has nothing to do with 'lte'"),
             ("cleanup -s x", "'cleanup' takes no option '--socket'"),

@@ -6,6 +6,8 @@ mod args;
 mod ask;
 mod init;
 mod notify_test;
+#[cfg(feature = "simulate")]
+mod simulate;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -68,6 +70,13 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(options) => crate::shell::run(&options).into(),
         Command::Validate { file } => crate::shell::validate(&file).into(),
         Command::Init(options) => init::init(&options).into(),
+        #[cfg(feature = "simulate")]
+        Command::Simulate { config, trace } => simulate::run(&config, &trace).into(),
+        #[cfg(not(feature = "simulate"))]
+        Command::Simulate { .. } => {
+            complain("left out of this program, for its size: take trace and configuration to a PC");
+            Exit::NotFine.into()
+        }
         Command::Cleanup => crate::shell::cleanup().into(),
         Command::Version => {
             print(concat!("failoverd ", env!("CARGO_PKG_VERSION"), "\n"));
