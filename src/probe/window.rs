@@ -14,6 +14,9 @@ use crate::settings::CheckSettings;
 /// First probes that an answer, however late, is matched to.
 const OPEN: usize = 64;
 
+/// First probes beyond the window that are kept as long as they may be answered in time.
+const MAX_PENDING: usize = 1000;
+
 /// The last `quality_window` first probes, and the smoothed round trip.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
@@ -86,7 +89,9 @@ impl Window {
     pub(super) fn sent(&mut self, at: Moment, token: ProbeToken, aim: Aim, limits: &CheckSettings) {
         // One that can only come late is lost, whatever becomes of the link.
         self.settle(Fate::Pending, Fate::Lost, |sent| at.since(sent) >= limits.timeout);
-        while self.probes.len() >= limits.quality_window.max(1) {
+        // What is still on its way takes nobody's place: with a short window and a long `timeout` nothing would ever be lost.
+        let on_its_way = self.probes.iter().filter(|it| it.fate == Fate::Pending).count().min(MAX_PENDING);
+        while self.probes.len() >= limits.quality_window.max(1) + on_its_way {
             self.probes.pop_front();
         }
         let (sequence, place) = (token.sequence, numbers(aim.test, aim.target));

@@ -113,7 +113,7 @@ impl Recorder {
             }
             Event::Received { provider, packets, gateway } => {
                 let name = self.name(*provider);
-                self.write(now, Fact::Received(&name, *packets, neighbour_word(*gateway)));
+                self.write(now, Fact::Received(&name, *packets, &neighbour_word(*gateway)));
             }
             Event::Resolved { provider, name: host, outcome } => {
                 let name = self.name(*provider);

@@ -33,11 +33,12 @@ pub(super) fn write_resolved(outcome: &Result<Resolved, String>) -> String {
     }
 }
 
-/// A neighbour's state in a word.
-pub(super) fn neighbour_word(gateway: Neighbour) -> &'static str {
+/// A neighbour's state in a word; for how long it has been asked, in milliseconds, behind `asked`.
+pub(super) fn neighbour_word(gateway: Neighbour) -> String {
     match gateway {
-        Neighbour::Unknown => "unknown",
-        Neighbour::Failed => "failed",
-        Neighbour::Reachable => "reachable",
+        Neighbour::Unknown => "unknown".to_owned(),
+        Neighbour::Failed => "failed".to_owned(),
+        Neighbour::Asked(time) => format!("asked{}", time.as_millis()),
+        Neighbour::Reachable => "reachable".to_owned(),
     }
 }

@@ -38,6 +38,7 @@ fn facts_come_back_from_their_lines() {
         "received fiber 0 failed",
         "received fiber - unknown",
         "received fiber 12 reachable",
+        "received fiber 0 asked1500",
         "resolved fiber example.org 300 93.184.216.34 93.184.216.35",
         "resolved fiber example.org - no answer from 10.0.0.1",
         "before lte",

@@ -108,6 +108,9 @@ pub(super) fn read_neighbour(word: &str) -> Neighbour {
     match word {
         "failed" => Neighbour::Failed,
         "reachable" => Neighbour::Reachable,
-        _ => Neighbour::Unknown,
+        _ => word
+            .strip_prefix("asked")
+            .and_then(|millis| millis.parse().ok())
+            .map_or(Neighbour::Unknown, |millis| Neighbour::Asked(Duration::from_millis(millis))),
     }
 }
