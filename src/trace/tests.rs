@@ -265,7 +265,7 @@ fn an_account_is_given() {
     let told = report("trace", &trace, &simulate(&trace, settings("")));
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines[0], "trace: 299.5 s, 2 providers, 600 probes");
-    assert!(lines[1].ends_with(" s  a -> b  a: lost 9 of 9 probes to 4 targets, nothing received for 0.5 s"), "{told}");
+    assert!(lines[1].ends_with(" s  a -> b  a: lost 9 of 9 probes to 4 targets, nothing received for 0.6 s"), "{told}");
     assert!(lines[2].contains(" s  b -> a  the most preferred"), "{told}");
     let rows: Vec<Vec<&str>> = lines[3..].iter().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["recorded", "simulated"]);
