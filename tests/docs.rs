@@ -266,6 +266,7 @@ fn every_reason_to_be_unresolved_has_a_row() {
         Reason::NoInterface(name()),
         Reason::InterfacePending(name()),
         Reason::InterfaceDown { name: name(), error: None },
+        Reason::InterfaceDown { name: name(), error: Some("CODE".to_owned()) },
         Reason::InterfaceWithoutDevice(name()),
         Reason::NoDevice(device()),
         Reason::LinkDown(device()),
