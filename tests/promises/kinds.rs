@@ -1,4 +1,4 @@
-//! Issue 5: each type of test tells the truth about a line that is reachable, silent, refused, wrong or in a portal's hands.
+//! Each type of test tells the truth about a line that is reachable, silent, refused, wrong or in a portal's hands.
 //!
 //! The simulated internet answers every kind of question, and one kind wrongly; status, route and traffic must say what follows from that.
 

@@ -1,4 +1,4 @@
-//! Issue 5: dead targets are named and change nothing; slow and unsteady lines make no false alarm; a lossy one moves traffic where the
+//! Dead targets are named and change nothing; slow and unsteady lines make no false alarm; a lossy one moves traffic where the
 //! configuration wants that, and stays where it does not. The long runs are the bench's.
 
 use std::time::Duration;

@@ -59,13 +59,13 @@ fn one_that_hangs_is_killed_and_holds_up_nobody() {
     let status = world.wait_state(0, "offline");
     assert_eq!(status["reason"], "test script failed: the script was killed (1 of 1 probes)", "{status:#}");
     world.wait_route(1);
-    // The other line's checks keep their pace: five in a second.
+    // The other line's checks keep their pace, five in a second; what waited for the script would be late by its timeout.
     world.provider(1).forget_seen();
     std::thread::sleep(4 * SECOND);
     let sent: Vec<_> = world.provider(1).seen().echo_log.iter().map(|echo| echo.at).collect();
-    assert!(sent.len() >= 16, "{} probes in four seconds", sent.len());
-    let late = sent.windows(2).filter(|pair| pair[1] - pair[0] > Duration::from_millis(300)).count();
-    assert!(late <= 1, "{late} of {} probes were late", sent.len());
+    assert!(sent.len() >= 10, "{} probes in four seconds", sent.len());
+    let late = sent.windows(2).filter(|pair| pair[1] - pair[0] > SECOND).count();
+    assert!(late == 0, "{late} of {} probes were late", sent.len());
     // One at a time, and with the daemon they end.
     let alive = || {
         pids()
