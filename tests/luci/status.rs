@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use failoverd::status::ProviderStatus;
 use lab::{LabConfig, wait_for};
 use serde_json::{Value, json};
 
@@ -395,12 +396,18 @@ fn troubled(page: &Page) {
         let providers = status["providers"].as_array_mut().unwrap();
         let provider = providers.iter_mut().find(|it| it["name"] == name).unwrap().as_object_mut().unwrap();
         provider.extend(members.as_object().unwrap().clone());
+        let read: ProviderStatus = serde_json::from_value(json!(provider)).unwrap();
+        for (name, value) in members.as_object().unwrap() {
+            assert_eq!(json!(read)[name], *value, "{name}, as the daemon writes it");
+        }
         let providers = why["providers"].as_array_mut().unwrap();
         providers.iter_mut().find(|it| it["name"] == name).unwrap()["sentences"] = json!([sentence]);
     };
     let target = |target: &str, more: Value| {
         let mut target = json!({ "target": target, "sent": 9, "lost": 0, "latency_ms": 12.3, "answered": 1 });
-        target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let members = target.as_object_mut().unwrap();
+        members.extend(more.as_object().unwrap().clone());
+        members.retain(|_, value| !value.is_null());
         target
     };
     change(
@@ -411,7 +418,7 @@ fn troubled(page: &Page) {
                 "probes": 100, "latency_min_ms": 8.1, "latency_median_ms": 12.4, "latency_max_ms": 1_890.0,
                 "jitter_min_ms": 0.1, "jitter_median_ms": 1.2, "jitter_max_ms": 880.0,
             },
-            "probe_bytes": 14_515_200, "evidence": ["the modem reports a signal of -112 dBm"],
+            "probe_bytes": 14_515_200, "evidence": ["its modem says: no service"],
             "tests": [
                 { "name": "internet", "type": "ping", "targets": [
                     target("1.1.1.1", json!({})),
@@ -422,20 +429,33 @@ fn troubled(page: &Page) {
                 ] },
             ],
         }),
-        json!(["{0}", ["loss {0}% above {1}%", "42", "40"]]),
+        json!(["{0} has been degraded for {1} ({2}).", "wan0", "1m", ["loss {0}% above {1}%", "42", "40"]]),
     );
     let portal = "captive portal: sent on to http://login.example/";
     change(
         "wan1",
         json!({
-            "state": "offline", "reliable": false, "reason_code": "captive_portal", "reason": portal, "active": false,
+            "state": "offline", "reliable": false, "reason_code": "captive_portal",
+            "reason": format!("{portal} (3 of 3 probes)"), "active": false,
             "evidence": ["netifd: AUTH_FAILED"], "recovery": { "action": "restart", "times": 2, "next_in": 1230 },
             "tests": [{ "name": "web", "type": "http", "targets": [target("one.example/", json!({ "reason": portal }))] }],
         }),
-        json!(["{0}", ["captive portal: sent on to {0}", MARKUP]]),
+        json!([
+            "{0} has been offline for {1} ({2}).",
+            "wan1",
+            "1m",
+            ["{0} ({1} of {2} probes)", ["captive portal: sent on to {0}", MARKUP], "3", "3"]
+        ]),
     );
     change("wan2", json!({ "active": true }), json!(["wan2"]));
-    change("wan3", json!({ "state": "checking", "reliable": false, "reason_code": "cold_standby" }), json!(["wan3"]));
+    change(
+        "wan3",
+        json!({
+            "state": "checking", "reliable": false, "reason_code": "cold_standby",
+            "reason": "not checked while a better provider is good (cold standby)",
+        }),
+        json!(["{0} is on cold standby: it is not checked while a better provider is good.", "wan3"]),
+    );
     status["active"] = json!("wan2");
     page.bridge.fix("failover.status", status);
     page.bridge.fix("failover.why", why);
@@ -466,10 +486,11 @@ fn all_that_is_known_of_a_line_in_trouble() {
             );
             page.browser.value(&script).as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(seen(0), "loss 42% above 40%", "trouble speaks for itself");
+        assert_eq!(seen(0), "wan0 has been degraded for 1m (loss 42% above 40%).", "trouble speaks for itself");
         let portal = seen(1);
         assert!(
-            portal.contains("log in") && portal.ends_with(&format!("captive portal: sent on to {MARKUP}")),
+            portal.contains("log in")
+                && portal.ends_with(&format!("(captive portal: sent on to {MARKUP} (3 of 3 probes)).")),
             "{portal}"
         );
         assert_eq!(seen(2), "", "and nothing else does");
@@ -485,7 +506,7 @@ fn all_that_is_known_of_a_line_in_trouble() {
             "Jitter: least / median / most 0.1 ms / 1.2 ms / 880 ms",
             "Measured by 100 probes",
             "Own probes in 24 hours 14.5 MB",
-            "Known besides the modem reports a signal of -112 dBm",
+            "Known besides its modem says: no service",
             "dns.example = 192.0.2.53, 192.0.2.54",
             "never",
             "suspect: answers nowhere, asked last",
