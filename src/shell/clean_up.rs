@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use failoverd::core::describe;
 use failoverd::kernel::{Outcome, RouteChange};
 
 use super::netlink::Kernel;
@@ -31,7 +32,7 @@ pub(crate) fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<usize, 
         for change in plan.changes {
             match kernel.apply(&change) {
                 Outcome::Done => made += 1,
-                Outcome::Refused(cause) => refused.push(format!("{change:?}: {cause}")),
+                Outcome::Refused(cause) => refused.push(format!("{}: {cause}", describe(&change, &snapshot.links))),
                 // Somebody replaced the route between the reading and the delete, which cannot name metric 0.
                 Outcome::DeletedOther(hit) => drop(kernel.apply(&RouteChange::Append(*hit))),
             }

@@ -310,7 +310,7 @@ impl Daemon {
     fn change(&mut self, changes: Vec<RouteChange>) -> Option<Event> {
         let mut applied = self.unread.take().map(|(_, applied)| applied).unwrap_or_default();
         for change in changes {
-            log::debug!("{change:?}");
+            log::debug!("{}", self.core.describe(&change));
             let outcome = self.kernel.apply(&change);
             applied.push((change, outcome));
         }
