@@ -19,6 +19,7 @@ mod why;
 mod words;
 
 pub use names::Name;
+pub use words::describe;
 
 use std::collections::VecDeque;
 

@@ -78,7 +78,11 @@ impl Core {
                 true => "providers on its interfaces wait for it",
                 false => "what the run before knew of its interfaces is used",
             };
-            out.push(log(LogLevel::Warning, None, format!("netifd has not answered within {GRACE:?}; {what}")));
+            out.push(log(
+                LogLevel::Warning,
+                None,
+                format!("netifd has not answered within {}s; {what}", GRACE.as_secs()),
+            ));
             self.netifd.interfaces.clone_from(&self.state.interfaces);
             self.follow_interfaces(now, out);
         }

@@ -4,13 +4,14 @@
 
 use std::path::Path;
 
+use failoverd::core::describe;
 use failoverd::kernel::{Outcome, RouteChange};
 
 use super::netlink::Kernel;
 use super::state;
 
 /// Takes everything of ours out of the kernel and puts everything back, as a stop would have. Tells how many changes that took.
-pub(crate) async fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<usize, String> {
+pub(crate) fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<usize, String> {
     /// Each round works on what the one before left; a healthy kernel needs two or three.
     const ROUNDS: usize = 10;
     let (mut state, damaged) = state::load(state_file);
@@ -20,7 +21,7 @@ pub(crate) async fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<u
     let mut made = 0;
     let mut refused = Vec::new();
     for _ in 0..ROUNDS {
-        let snapshot = kernel.snapshot(&[]).await.map_err(|error| error.to_string())?;
+        let snapshot = kernel.snapshot(&[]).map_err(|error| error.to_string())?;
         let plan = failoverd::route_plan::restore(&snapshot, &state);
         (state.moved, state.sysctls) = (plan.moved, plan.sysctls);
         if plan.changes.is_empty() {
@@ -29,11 +30,11 @@ pub(crate) async fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<u
         }
         refused.clear();
         for change in plan.changes {
-            match kernel.apply(&change).await {
+            match kernel.apply(&change) {
                 Outcome::Done => made += 1,
-                Outcome::Refused(cause) => refused.push(format!("{change:?}: {cause}")),
+                Outcome::Refused(cause) => refused.push(format!("{}: {cause}", describe(&change, &snapshot.links))),
                 // Somebody replaced the route between the reading and the delete, which cannot name metric 0.
-                Outcome::DeletedOther(hit) => drop(kernel.apply(&RouteChange::Append(*hit)).await),
+                Outcome::DeletedOther(hit) => drop(kernel.apply(&RouteChange::Append(*hit))),
             }
         }
     }

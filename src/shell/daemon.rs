@@ -157,9 +157,11 @@ impl Daemon {
         let mut watcher: Watcher = self.kernel.watch()?;
         let mut received: Vec<Received> = Vec::new();
         let mut just_read = false;
-        self.feed(Event::Advice(advice)).await;
-        self.feed(Event::Wakeup).await;
+        self.feed(Event::Advice(advice));
+        self.feed(Event::Wakeup);
         while !self.stopped {
+            // As long as one thing after the other is ready, nothing else lets tokio look whether a deadline or an answer has come.
+            tokio::task::yield_now().await;
             let now = clock::now();
             let waiting = self.checks.iter().map(|check| check.until).min();
             let unread = self.unread.as_ref().map(|(at, _)| *at);
@@ -175,40 +177,36 @@ impl Daemon {
                     just_read = true;
                     let pause = READ_PAUSE.saturating_sub(clock::now().since(self.read_at));
                     tokio::time::sleep(pause).await;
-                    self.read_and_feed().await;
+                    self.read_and_feed();
                     continue;
                 }
                 () = self.probers.received(&mut received) => {
                     for Received { provider, source, message, at } in received.drain(..) {
-                        self.feed(Event::Icmp { provider, source, message, at }).await;
+                        self.feed(Event::Icmp { provider, source, message, at });
                     }
                     // A flood of messages must not keep the deadlines waiting.
                     if self.core.next_wakeup().is_some_and(|at| at <= clock::now()) {
-                        self.feed(Event::Wakeup).await;
+                        self.feed(Event::Wakeup);
                     }
                 }
-                event = self.askers.next() => self.feed(event).await,
-                event = self.scripts.next() => self.feed(event).await,
-                event = self.neighbours.next() => self.feed(event).await,
+                event = self.askers.next() => self.feed(event),
+                event = self.scripts.next() => self.feed(event),
+                event = self.neighbours.next() => self.feed(event),
                 caught = signals.next() => match caught {
-                    Caught::Stop => self.feed(Event::Stop).await,
-                    Caught::Reload => drop(self.reload().await),
+                    Caught::Stop => self.feed(Event::Stop),
+                    Caught::Reload => drop(self.reload()),
                     Caught::Status => self.log_status(),
                 },
                 () = sleep => {
                     if self.unread.as_ref().is_some_and(|(at, _)| *at <= clock::now()) {
-                        self.read_and_feed().await;
+                        self.read_and_feed();
                     }
-                    self.feed(Event::Wakeup).await;
+                    self.feed(Event::Wakeup);
                 }
                 // Behind the deadlines: a flood of calls must not delay a probe.
                 event = self.bus.next() => match event {
-                    BusEvent::Request(request) => {
-                        self.answer(request).await;
-                        // While further calls are there already, nothing else lets tokio look whether a deadline or an answer has come.
-                        tokio::task::yield_now().await;
-                    }
-                    BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)).await,
+                    BusEvent::Request(request) => self.answer(request),
+                    BusEvent::Interfaces(interfaces) => self.feed(Event::Interfaces(interfaces)),
                     BusEvent::HotplugUnheard { environment, cause } => {
                         log::debug!("procd runs no scripts for this: {cause}");
                         self.hotplug.run(environment);
@@ -224,7 +222,7 @@ impl Daemon {
     }
 
     /// Hands a fact to the core and carries out what it wants, with all that follows at once.
-    async fn feed(&mut self, event: Event) {
+    fn feed(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             let now = clock::now();
@@ -232,7 +230,7 @@ impl Daemon {
             let actions = self.core.handle(now, event);
             self.recording.outcome(now, &actions, &self.core);
             for action in actions {
-                if let Some(outcome) = self.carry_out(action).await {
+                if let Some(outcome) = self.carry_out(action) {
                     events.push_back(outcome);
                 }
             }
@@ -240,7 +238,7 @@ impl Daemon {
         self.answer_checks();
     }
 
-    async fn carry_out(&mut self, action: Action) -> Option<Event> {
+    fn carry_out(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Probe { provider, device, token, question, timeout } => {
                 let sent = match question {
@@ -281,7 +279,7 @@ impl Daemon {
             Action::Change { sequence, changes, lookups } => {
                 self.sequence = sequence;
                 self.lookups = lookups;
-                return self.change(changes).await;
+                return self.change(changes);
             }
             Action::ReadInterfaces => self.bus.read_interfaces(),
             Action::ForgetConnections { addresses, inside } => self.connections.forget(addresses, inside),
@@ -320,28 +318,28 @@ impl Daemon {
     }
 
     /// Makes the changes, then reads the kernel's state.
-    async fn change(&mut self, changes: Vec<RouteChange>) -> Option<Event> {
+    fn change(&mut self, changes: Vec<RouteChange>) -> Option<Event> {
         let mut applied = self.unread.take().map(|(_, applied)| applied).unwrap_or_default();
         for change in changes {
-            log::debug!("{change:?}");
-            let outcome = self.kernel.apply(&change).await;
+            log::debug!("{}", self.core.describe(&change));
+            let outcome = self.kernel.apply(&change);
             applied.push((change, outcome));
         }
-        self.read_kernel(applied).await
+        self.read_kernel(applied)
     }
 
-    async fn read_and_feed(&mut self) {
-        if let Some(event) = self.change(vec![]).await {
-            self.feed(event).await;
+    fn read_and_feed(&mut self) {
+        if let Some(event) = self.change(vec![]) {
+            self.feed(event);
         }
     }
 
     /// Reads the kernel's state. A failure is tried again a little later; probes and calls go on meanwhile.
-    async fn read_kernel(&mut self, applied: Vec<Applied>) -> Option<Event> {
+    fn read_kernel(&mut self, applied: Vec<Applied>) -> Option<Event> {
         if let Some(state) = self.unsaved.clone() {
             self.save(state);
         }
-        match self.kernel.snapshot(&self.lookups).await {
+        match self.kernel.snapshot(&self.lookups) {
             Ok(snapshot) => {
                 self.read_at = clock::now();
                 Some(Event::Kernel { snapshot, after: self.sequence, applied })
@@ -355,22 +353,22 @@ impl Daemon {
     }
 
     /// Reads the configuration again. The problems, if it was refused.
-    async fn reload(&mut self) -> Result<(), Vec<String>> {
+    fn reload(&mut self) -> Result<(), Vec<String>> {
         match config::load(&self.places.config) {
             Ok(loaded) => {
                 logging::set_level(loaded.settings.log_level);
-                self.feed(Event::Reload(Box::new(loaded.settings))).await;
-                self.feed(Event::Advice(loaded.advice)).await;
+                self.feed(Event::Reload(Box::new(loaded.settings)));
+                self.feed(Event::Advice(loaded.advice));
                 Ok(())
             }
             Err(problems) => {
-                self.feed(Event::ConfigError(problems.clone())).await;
+                self.feed(Event::ConfigError(problems.clone()));
                 Err(problems)
             }
         }
     }
 
-    async fn answer(&mut self, Request { call, reply_to }: Request) {
+    fn answer(&mut self, Request { call, reply_to }: Request) {
         let unknown = |core: &Core, name: &Option<String>| name.as_ref().is_some_and(|name| !core.knows(name));
         let answer = match call {
             Call::Status { provider } | Call::Check { provider } | Call::Why { provider, .. }
@@ -383,17 +381,17 @@ impl Daemon {
                 Some(history) => Ok(json!(history)),
                 None => Err(UbusStatus::NotFound),
             },
-            Call::Check { provider } => return self.check(provider, reply_to).await,
+            Call::Check { provider } => return self.check(provider, reply_to),
             Call::Pin { provider } if !self.core.knows(&provider) => Err(UbusStatus::NotFound),
             Call::Pin { provider } => {
-                self.feed(Event::Pin(provider)).await;
+                self.feed(Event::Pin(provider));
                 Ok(Value::Null)
             }
             Call::Unpin => {
-                self.feed(Event::Unpin).await;
+                self.feed(Event::Unpin);
                 Ok(Value::Null)
             }
-            Call::Reload => Ok(match self.reload().await {
+            Call::Reload => Ok(match self.reload() {
                 Ok(()) => object(&mut []),
                 Err(problems) => object(&mut [("config_errors", problems.into())]),
             }),

@@ -73,9 +73,9 @@ fn holder() -> io::Result<i32> {
 }
 
 /// What is missing for the work of the daemon, found out by trying; a line for each. Empty: nothing.
-pub(crate) async fn missing_privileges(kernel: &mut Kernel) -> Vec<String> {
+pub(crate) fn missing_privileges(kernel: &mut Kernel) -> Vec<String> {
     let mut missing = Vec::new();
-    match kernel.may_change().await {
+    match kernel.may_change() {
         Ok(true) => {}
         Ok(false) => {
             missing.push("cannot change routes: the capability CAP_NET_ADMIN is missing (run as root)".to_owned())
@@ -97,7 +97,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::shell::testing::{Namespace, in_runtime};
+    use crate::shell::testing::Namespace;
 
     #[test]
     fn there_is_one_in_each_network_namespace() {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn missing() -> Vec<String> {
-        in_runtime(async { missing_privileges(&mut Kernel::new().unwrap()).await })
+        missing_privileges(&mut Kernel::new().unwrap())
     }
 
     #[test]

@@ -299,8 +299,8 @@ mod tests {
     fn libraries_are_heard_when_something_is_wrong() {
         for (target, level, want) in [
             ("failoverd::core", Level::Debug, true),
-            ("netlink_proto::connection", Level::Debug, false),
-            ("netlink_proto::connection", Level::Warn, true),
+            ("mio::poll", Level::Debug, false),
+            ("mio::poll", Level::Warn, true),
         ] {
             assert_eq!(ours(&Metadata::builder().target(target).level(level).build()), want, "{target} {level}");
         }

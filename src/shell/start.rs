@@ -26,8 +26,8 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
         }
     };
     logging::set_level(loaded.settings.log_level);
-    alone_in_runtime(destination, async |mut kernel| {
-        let missing = missing_privileges(&mut kernel).await;
+    alone(destination, |mut kernel| {
+        let missing = missing_privileges(&mut kernel);
         if !missing.is_empty() {
             return Err(missing);
         }
@@ -39,8 +39,8 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
             state: PathBuf::from(state::PATH),
             record: options.record.clone(),
         };
-        let ended = Daemon::new(places, loaded.settings, kernel).run(loaded.advice).await;
-        ended.map_err(|error| vec![format!("cannot start the event loop: {error}")])?;
+        let ended = block_on(async { Daemon::new(places, loaded.settings, kernel).run(loaded.advice).await });
+        ended.and_then(|ended| ended).map_err(|error| vec![format!("cannot start the event loop: {error}")])?;
         log::info!("failoverd has stopped, and what was there before it is back");
         Ok(())
     })
@@ -49,8 +49,8 @@ pub(crate) fn run(options: &RunOptions) -> Exit {
 /// Takes everything of ours out of the kernel; for when a daemon was killed and will not be started again.
 pub(crate) fn cleanup() -> Exit {
     logging::start(Destination::Stderr, LogLevel::Warning);
-    alone_in_runtime(Destination::Stderr, async |mut kernel| {
-        match clean_up::clean_up(&mut kernel, Path::new(state::PATH)).await {
+    alone(Destination::Stderr, |mut kernel| {
+        match clean_up::clean_up(&mut kernel, Path::new(state::PATH)) {
             Ok(0) => print("nothing of failoverd is in the kernel\n"),
             Ok(made) => print(&format!("{made} changes undone: the kernel is as it was before failoverd\n")),
             Err(problem) => return Err(vec![problem]),
@@ -76,14 +76,11 @@ pub(crate) fn validate(file: &Path) -> Exit {
 }
 
 /// Runs `work` as the only failoverd of this network namespace, with a netlink connection. Its problems are told, one line each.
-fn alone_in_runtime(destination: Destination, work: impl AsyncFnOnce(Kernel) -> Result<(), Vec<String>>) -> Exit {
+fn alone(destination: Destination, work: impl FnOnce(Kernel) -> Result<(), Vec<String>>) -> Exit {
     let outcome = instance::acquire().map_err(|error| vec![error.to_string()]).and_then(|instance: Instance| {
-        let ended = block_on(async {
-            let kernel = Kernel::new().map_err(|error| vec![error.to_string()])?;
-            work(kernel).await
-        });
+        let ended = Kernel::new().map_err(|error| vec![error.to_string()]).and_then(work);
         drop(instance);
-        ended.map_err(|error| vec![format!("cannot start the event loop: {error}")])?
+        ended
     });
     match outcome {
         Ok(()) => Exit::Fine,

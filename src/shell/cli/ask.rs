@@ -119,8 +119,7 @@ fn explain(error: &CallError) -> (Exit, String) {
         CallError::NoObject(_) => {
             (Exit::NoDaemon, "the daemon is not running, or not visible to this user on ubus (try as root)".to_owned())
         }
-        CallError::Timeout(patience) => (Exit::NoDaemon, format!("no answer within {} s", patience.as_secs())),
-        CallError::Broken(_) => (Exit::NoDaemon, error.to_string()),
+        CallError::Timeout(_) | CallError::Broken(_) => (Exit::NoDaemon, error.to_string()),
         CallError::Status(UbusStatus::PermissionDenied) => {
             (Exit::NoDaemon, "ubus does not let this user call the daemon (try as root)".to_owned())
         }

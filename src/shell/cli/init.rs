@@ -58,12 +58,11 @@ fn draft(options: &InitOptions) -> Result<Draft, Vec<String>> {
 fn ask(socket: &Path) -> Result<(Option<Vec<Interface>>, Vec<String>), String> {
     let asked = block_on(async {
         let told = call(socket, NETIFD, "dump", &Map::new(), PATIENCE).await;
-        let told = told.ok().and_then(|answer| answer.as_object().map(interfaces));
-        let kernel = async { Kernel::new()?.snapshot(&[]).await };
-        let devices = kernel.await.map(|snapshot| default_devices(&snapshot)).unwrap_or_default();
-        (told, devices)
+        told.ok().and_then(|answer| answer.as_object().map(interfaces))
     });
-    asked.map_err(|error| unable(&error))
+    let seen = Kernel::new().and_then(|mut kernel| kernel.snapshot(&[]));
+    let devices = seen.map(|snapshot| default_devices(&snapshot)).unwrap_or_default();
+    asked.map(|interfaces| (interfaces, devices)).map_err(|error| unable(&error))
 }
 
 /// Puts the draft into the file, or shows it.

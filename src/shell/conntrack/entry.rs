@@ -9,7 +9,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Search;
-use crate::shell::netlink::Message;
+use crate::shell::netlink::message::Message;
 use crate::shell::netlink::wire::{Attribute, Body, INET, Malformed, NESTED, split};
 
 /// `NFNL_SUBSYS_CTNETLINK << 8` of linux/netfilter/nfnetlink.h.
@@ -47,8 +47,8 @@ fn header() -> Body {
 
 /// Whether one of `addresses` stands anywhere in the message. Says no to nearly all of a large table, for a tenth of the time that it
 /// takes to read an entry.
-pub(super) fn mentions(message: &Message, addresses: &[Ipv4Addr]) -> bool {
-    message.body.windows(4).any(|bytes| addresses.iter().any(|address| address.octets() == bytes))
+pub(super) fn mentions(message: &[u8], addresses: &[Ipv4Addr]) -> bool {
+    message.windows(4).any(|bytes| addresses.iter().any(|address| address.octets() == bytes))
 }
 
 /// An entry that can be deleted: its original tuple names two addresses and a protocol, and it has an id.
@@ -70,11 +70,11 @@ pub(super) struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// Reads one message of a dump; `None` if it is not an IPv4 entry with everything that a delete needs.
-    pub(super) fn parse(message: &'a Message) -> Option<Self> {
-        if message.kind != NEW {
+    pub(super) fn parse(kind: u16, body: &'a [u8]) -> Option<Self> {
+        if kind != NEW {
             return None;
         }
-        let ([family, ..], attributes) = split::<4>(&message.body).ok()?;
+        let ([family, ..], attributes) = split::<4>(body).ok()?;
         let find = |id: u16| attributes.iter().find(|attribute| attribute.id() == id);
         let original = find(TUPLE_ORIGINAL).filter(|it| family == INET && it.value.len() <= LONGEST_TUPLE)?;
         let (source, destination) = ends(original).ok()?;
@@ -166,6 +166,10 @@ mod tests {
         Message { kind: NEW, body: body.into_bytes() }
     }
 
+    fn parse(message: &Message) -> Option<Entry<'_>> {
+        Entry::parse(message.kind, &message.body)
+    }
+
     const IDENTITY: (u16, &[u8]) = (ID, &[1, 2, 3, 4]);
 
     fn outgoing() -> (Body, Body) {
@@ -179,7 +183,7 @@ mod tests {
             let zone_attribute = zone.as_ref().map(|zone: &[u8; 2]| (ZONE, &zone[..]));
             let more: Vec<(u16, &[u8])> = [IDENTITY].into_iter().chain(zone_attribute).collect();
             let message = message(&original, &reply, &more);
-            let delete = Entry::parse(&message).unwrap().delete();
+            let delete = parse(&message).unwrap().delete();
             let mut wanted = header();
             wanted.nest(TUPLE_ORIGINAL, &original);
             wanted.put(ID, &[1, 2, 3, 4]);
@@ -192,12 +196,12 @@ mod tests {
     fn what_lacks_anything_cannot_be_deleted() {
         let (original, reply) = outgoing();
         let whole = message(&original, &reply, &[IDENTITY]);
-        assert!(Entry::parse(&whole).is_some());
+        assert!(parse(&whole).is_some());
         for part in ["source", "destination", "number", "ip", "protocol"] {
             let hollow = tuple(LAN, SERVER, &[part]);
-            assert_eq!(Entry::parse(&message(&hollow, &reply, &[IDENTITY])), None, "no {part} in the original");
+            assert_eq!(parse(&message(&hollow, &reply, &[IDENTITY])), None, "no {part} in the original");
             let hollow = tuple(SERVER, ROUTER, &[part]);
-            assert_eq!(Entry::parse(&message(&original, &hollow, &[IDENTITY])), None, "no {part} in the reply");
+            assert_eq!(parse(&message(&original, &hollow, &[IDENTITY])), None, "no {part} in the reply");
         }
         let mut long = tuple(LAN, SERVER, &[]);
         long.put(9, &[0; LONGEST_TUPLE]);
@@ -213,7 +217,7 @@ mod tests {
             (Message { kind: GET, ..whole.clone() }, "another kind of message"),
             (Message { body: [&[10], &whole.body[1..]].concat(), ..whole.clone() }, "IPv6"),
         ] {
-            assert_eq!(Entry::parse(&odd), None, "{why}");
+            assert_eq!(parse(&odd), None, "{why}");
         }
     }
 
@@ -229,7 +233,7 @@ mod tests {
                 Message { body, ..whole.clone() }
             });
             for message in bent.chain([cut]) {
-                let Some(delete) = Entry::parse(&message).map(|entry| entry.delete()) else { continue };
+                let Some(delete) = parse(&message).map(|entry| entry.delete()) else { continue };
                 let ([family, version, ..], found) = split::<4>(&delete.body).unwrap();
                 assert_eq!((family, version), (INET, 0));
                 let tuple = found.iter().find(|it| it.kind == TUPLE_ORIGINAL | NESTED).unwrap();
@@ -256,8 +260,8 @@ mod tests {
             ((LAN, ROUTER), ([10, 0, 0, 9], [10, 0, 0, 1]), false, "from the LAN, to a forwarded port"),
         ] {
             let message = message(&tuple(original.0, original.1, &[]), &tuple(reply.0, reply.1, &[]), &[IDENTITY]);
-            let entry = Entry::parse(&message).unwrap();
-            assert!(!needs || mentions(&message, &[router]), "{why}");
+            let entry = parse(&message).unwrap();
+            assert!(!needs || mentions(&message.body, &[router]), "{why}");
             assert_eq!(entry.needs(&search), needs.then_some(1), "{why}");
         }
     }

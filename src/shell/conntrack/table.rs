@@ -3,15 +3,14 @@
 //! Called by the thread in `conntrack`; may wait. `entry` knows the bytes.
 
 use std::io::{self, Read as _};
-use std::num::NonZeroI32;
 use std::time::Duration;
 
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Search;
 use super::entry::{Entry, dump_request, mentions};
-use crate::shell::netlink::Message;
+use crate::shell::netlink::message::{ACK, DONE, DUMP, DUMP_INTERRUPTED, Message, REQUEST, Received, messages};
+use crate::shell::netlink::wire::Malformed;
 
 /// `NETLINK_NETFILTER` of linux/netlink.h.
 const NETLINK_NETFILTER: i32 = 12;
@@ -73,7 +72,7 @@ impl Reader {
     /// Asks for all entries.
     pub(super) fn open() -> io::Result<Self> {
         let socket = open()?;
-        socket.send(&bytes(dump_request(), NLM_F_REQUEST | NLM_F_DUMP, 0))?;
+        socket.send(&dump_request().bytes(REQUEST | DUMP, 0))?;
         Ok(Self { socket, buffer: vec![0; DATAGRAM], done: false, interrupted: false })
     }
 
@@ -90,22 +89,16 @@ impl Reader {
             other => other?,
         };
         let mut deletes = Vec::new();
-        for message in messages(self.buffer.get(..length).unwrap_or_default()) {
-            self.interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => {
-                    if !mentions(&message, &search.addresses) {
-                        continue;
-                    }
-                    let Some(entry) = Entry::parse(&message) else { continue };
+        for message in split(&self.buffer, length)? {
+            self.interrupted |= message.flags & DUMP_INTERRUPTED != 0;
+            match message.verdict() {
+                Some(0) => self.done |= message.kind == DONE,
+                Some(code) => return Err(io::Error::from_raw_os_error(code)),
+                None if !mentions(message.body, &search.addresses) => {}
+                None => {
+                    let Some(entry) = Entry::parse(message.kind, message.body) else { continue };
                     deletes.extend(entry.needs(search).map(|address| (address, entry.delete())));
                 }
-                NetlinkPayload::Done(end) => {
-                    refusal(end.code)?;
-                    self.done = true;
-                }
-                NetlinkPayload::Error(error) => refusal(error.code.map_or(0, NonZeroI32::get))?,
-                _ => {}
             }
         }
         Ok(Some(deletes))
@@ -134,8 +127,8 @@ impl Writer {
         let mut datagram = Vec::new();
         for (at, (_, message)) in deletes.iter().enumerate() {
             let last = at + 1 == deletes.len();
-            let flags = NLM_F_REQUEST | if last { NLM_F_ACK } else { 0 };
-            datagram.extend(bytes(message.clone(), flags, self.sequence));
+            let flags = REQUEST | if last { ACK } else { 0 };
+            datagram.extend(message.bytes(flags, self.sequence));
             self.sequence = self.sequence.wrapping_add(1);
         }
         self.socket.send(&datagram)?;
@@ -144,11 +137,10 @@ impl Writer {
         }
         loop {
             let length = self.socket.read(&mut self.buffer)?;
-            for answer in messages(self.buffer.get(..length).unwrap_or_default()) {
-                let NetlinkPayload::Error(error) = answer.payload else { continue };
-                let index = usize::try_from(answer.header.sequence_number.wrapping_sub(first)).unwrap_or(usize::MAX);
+            for answer in split(&self.buffer, length)? {
+                let Some(code) = answer.verdict() else { continue };
+                let index = usize::try_from(answer.sequence.wrapping_sub(first)).unwrap_or(usize::MAX);
                 let Some((address, _)) = deletes.get(index) else { continue };
-                let code = error.code.map_or(0, NonZeroI32::get).saturating_abs();
                 if let (true, Some(tally)) = (code != 0, tallies.get_mut(*address)) {
                     tally.forgotten = tally.forgotten.saturating_sub(1);
                     tally.held += usize::from(code == libc::EBUSY);
@@ -174,26 +166,6 @@ fn open() -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn bytes(message: Message, flags: u16, sequence: u32) -> Vec<u8> {
-    let mut message = NetlinkMessage::from(message);
-    message.header.flags = flags;
-    message.header.sequence_number = sequence;
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    bytes
-}
-
-/// Takes a datagram apart; what cannot be read ends it.
-fn messages(mut datagram: &[u8]) -> impl Iterator<Item = NetlinkMessage<Message>> {
-    std::iter::from_fn(move || {
-        let message = NetlinkMessage::<Message>::deserialize(datagram).ok()?;
-        let length = usize::try_from(message.header.length).ok()?.next_multiple_of(4);
-        datagram = datagram.get(length..).unwrap_or_default();
-        Some(message)
-    })
-}
-
-fn refusal(code: i32) -> io::Result<()> {
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code.saturating_abs())) }
+fn split(buffer: &[u8], length: usize) -> io::Result<Vec<Received<'_>>> {
+    messages(buffer.get(..length).unwrap_or_default()).map_err(|Malformed| io::ErrorKind::InvalidData.into())
 }

@@ -24,12 +24,12 @@ pub(super) struct WaitingCheck {
 }
 
 impl Daemon {
-    pub(super) async fn check(&mut self, provider: Option<String>, reply_to: ReplyTo) {
+    pub(super) fn check(&mut self, provider: Option<String>, reply_to: ReplyTo) {
         log::info!("{}: check asked for", provider.as_deref().unwrap_or("all providers"));
         let wanted = self.core.checks_after_next(provider.as_deref());
         let until = clock::now() + CHECK_PATIENCE;
         self.checks.push(WaitingCheck { reply_to, provider: provider.clone(), wanted, until });
-        self.feed(Event::CheckNow(provider)).await;
+        self.feed(Event::CheckNow(provider));
     }
 
     /// Answers the calls of `check` whose checks have ended, or cannot begin.

@@ -1,7 +1,7 @@
 //! The kernel's neighbour table: how it stands with a gateway, and tests of type arp, for which it solicits the gateway.
 //!
 //! The event loop hands over what is asked and waits in [`Neighbours::next`]. The kernel's notices of its neighbours are heard only while a
-//! question is open: a busy LAN has many. Requests are answered before `send` returns, so they need no waiting.
+//! question is open: a busy LAN has many.
 
 #![allow(unsafe_code)]
 
@@ -14,22 +14,20 @@ use failoverd::event::{Event, Neighbour, ProbeToken, ProviderId};
 use failoverd::kernel::IfIndex;
 use failoverd::moment::Moment;
 use failoverd::reason::Refusal;
-use rtnetlink::MulticastGroup;
-use rtnetlink::packet_core::{NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST};
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::io::unix::AsyncFd;
 
 use super::super::clock;
 use super::super::exec::outcome;
 use super::ENOENT;
+use super::message::{CREATE, Message, messages};
+use super::transport::{Error, Transport, decode};
 use super::wire::{Body, INET, Malformed, split};
 
 /// `RTM_NEWNEIGH`.
 const NEW: u16 = 28;
 /// `RTM_GETNEIGH`, of a single entry since Linux 5.0.
 const GET: u16 = 30;
-/// `NLMSG_ERROR`: an acknowledgement, too.
-const ERROR: u16 = 2;
 
 // Attributes (`NDA_*` of linux/neighbour.h).
 const DESTINATION: u16 = 1;
@@ -58,7 +56,7 @@ const MESSAGE: usize = 512;
 /// Questions to the table, and those to gateways that are open.
 #[derive(Default)]
 pub(crate) struct Neighbours {
-    requests: Option<Socket>,
+    requests: Option<Transport>,
     notices: Option<AsyncFd<Socket>>,
     gateways: Vec<Gateway>,
     /// What the core has yet to be told.
@@ -98,14 +96,14 @@ impl Neighbours {
         self.gateways.retain(|it| it.provider != provider || is_it(it));
         let since = self.gateways.iter().find(|it| is_it(it)).map(|it| it.since);
         match &self.notices {
-            None => self.notices = Some(listen().map_err(not_sent)?),
+            None => self.notices = Some(listen().map_err(|error| Refusal::NotSent(error.to_string()))?),
             // What was said before is no answer to this.
             Some(_) => {
                 while self.notices.as_ref().map(|notices| receive(notices.get_ref())).is_some_and(|it| self.hear(it)) {}
             }
         }
         let fresh = self.solicit(device, address, since.is_some_and(|since| now.since(since) > INSISTENCE));
-        let fresh = fresh.map_err(not_sent)?;
+        let fresh = fresh.map_err(Refusal::NotSent)?;
         let open = (token, now + timeout);
         match self.gateways.iter_mut().find(|it| is_it(it)) {
             Some(gateway) => {
@@ -166,8 +164,8 @@ impl Neighbours {
     }
 
     /// A notice, or that there is none or that some were lost. Whether there may be more.
-    fn hear(&mut self, heard: io::Result<(u16, Vec<u8>)>) -> bool {
-        match heard.as_ref().map(|(kind, body)| (*kind, parse(body))) {
+    fn hear(&mut self, heard: io::Result<Message>) -> bool {
+        match heard.as_ref().map(|message| (message.kind, parse(&message.body))) {
             Ok((NEW, Ok((device, address, entry)))) => self.heard(device, address, entry.state),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -204,11 +202,11 @@ impl Neighbours {
     }
 
     /// Makes the kernel ask now. Whether it had an answer to its last question; `long`: it has been made to ask for long enough.
-    fn solicit(&mut self, device: IfIndex, address: IpAddr, long: bool) -> io::Result<bool> {
-        let mut state = self.entry(device, address)?.map_or(0, |entry| entry.state);
+    fn solicit(&mut self, device: IfIndex, address: IpAddr, long: bool) -> Result<bool, String> {
+        let mut state = self.state_of(device, address)?;
         if [0, FAILED].contains(&state) {
-            self.exchange(NEW, NLM_F_ACK | NLM_F_CREATE, request(device, address, 0, USE))?;
-            state = self.entry(device, address)?.map_or(0, |entry| entry.state);
+            self.change(CREATE, request(device, address, 0, USE))?;
+            state = self.state_of(device, address)?;
             if state == REACHABLE {
                 return Ok(false);
             }
@@ -218,80 +216,57 @@ impl Neighbours {
             INCOMPLETE => return Ok(false),
             PROBE if long => return Ok(false),
             // Only a change of state makes it begin anew.
-            PROBE => drop(self.exchange(NEW, NLM_F_ACK, request(device, address, STALE, 0))?),
-            _ => {
-                return Err(io::Error::other(
-                    "the kernel asks no neighbour there: its address is fixed, or there is none",
-                ));
-            }
+            PROBE => self.change(0, request(device, address, STALE, 0))?,
+            _ => return Err("the kernel asks no neighbour there: its address is fixed, or there is none".to_owned()),
         }
-        self.exchange(NEW, NLM_F_ACK, request(device, address, PROBE, 0))?;
+        self.change(0, request(device, address, PROBE, 0))?;
         Ok(state != PROBE)
     }
 
+    fn state_of(&mut self, device: IfIndex, address: IpAddr) -> Result<u16, String> {
+        let entry = self.entry(device, address).map_err(|error| error.cause())?;
+        Ok(entry.map_or(0, |entry| entry.state))
+    }
+
     /// What the table has of it.
-    fn entry(&mut self, device: IfIndex, address: IpAddr) -> io::Result<Option<Entry>> {
-        match self.exchange(GET, 0, request(device, address, 0, 0)) {
-            Ok(answer) => parse(&answer).map(|(_, _, entry)| Some(entry)).map_err(|Malformed| malformed()),
-            Err(error) if error.raw_os_error() == Some(ENOENT) => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn entry(&mut self, device: IfIndex, address: IpAddr) -> Result<Option<Entry>, Error> {
+        const READ: &str = "read a neighbour";
+        let told = match self.requests()?.get(READ, GET, request(device, address, 0, 0)) {
+            Err(error) if error.code() == Some(ENOENT) => return Ok(None),
+            other => other?,
+        };
+        let found = told.iter().find(|message| message.kind == NEW).ok_or(Malformed);
+        decode(READ, found.and_then(|message| parse(&message.body))).map(|(_, _, entry)| Some(entry))
     }
 
-    /// Sends a request and reads its answer; an acknowledgement has none.
-    fn exchange(&mut self, kind: u16, flags: u16, body: Vec<u8>) -> io::Result<Vec<u8>> {
-        if self.requests.is_none() {
-            self.requests = Some(open(None)?);
-        }
-        let Some(socket) = &self.requests else { return Ok(vec![]) };
-        let mut message = u32::try_from(16 + body.len()).unwrap_or(0).to_ne_bytes().to_vec();
-        message.extend(kind.to_ne_bytes());
-        message.extend((NLM_F_REQUEST | flags).to_ne_bytes());
-        message.extend([0; 8]);
-        message.extend(body);
-        let answer = socket.send(&message, 0).and_then(|_| receive(socket));
-        if answer.is_err() {
-            // An answer that comes after all would be taken for the next one's.
-            self.requests = None;
-        }
-        let (kind, answer) = answer?;
-        match (kind, answer.first_chunk()) {
-            (NEW, _) => Ok(answer),
-            (ERROR, Some(code)) => match i32::from_ne_bytes(*code) {
-                0 => Ok(vec![]),
-                code => Err(io::Error::from_raw_os_error(code.saturating_abs())),
-            },
-            _ => Err(malformed()),
-        }
+    fn change(&mut self, flags: u16, body: Vec<u8>) -> Result<(), String> {
+        let told = self.requests().and_then(|requests| requests.change("ask a neighbour", NEW, flags, body));
+        told.map(drop).map_err(|error| error.cause())
     }
-}
 
-fn open(group: Option<MulticastGroup>) -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.set_non_blocking(true)?;
-    socket.bind(&SocketAddr::new(0, 0))?;
-    if let Some(group) = group {
-        socket.add_membership(group as u32)?;
+    fn requests(&mut self) -> Result<&mut Transport, Error> {
+        Ok(match &mut self.requests {
+            Some(open) => open,
+            none => none.insert(Transport::open()?),
+        })
     }
-    Ok(socket)
 }
 
 fn listen() -> io::Result<AsyncFd<Socket>> {
-    let socket = open(Some(MulticastGroup::Neigh))?;
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.set_non_blocking(true)?;
+    socket.bind(&SocketAddr::new(0, 0))?;
+    socket.add_membership(libc::RTNLGRP_NEIGH)?;
     // SAFETY: the socket owns its descriptor and lives exactly as long as the AsyncFd that it is moved into.
     Ok(unsafe { AsyncFd::register(socket) }?)
 }
 
-/// The next message's type and body.
-fn receive(socket: &Socket) -> io::Result<(u16, Vec<u8>)> {
-    let mut message = vec![0; MESSAGE];
-    let mut free = message.as_mut_slice();
-    let length = socket.recv(&mut free, 0)?;
-    message.truncate(length);
-    match message.get(4..6).and_then(|kind| kind.try_into().ok()) {
-        Some(kind) => Ok((u16::from_ne_bytes(kind), message.split_off(message.len().min(16)))),
-        None => Err(malformed()),
-    }
+/// The next notice.
+fn receive(socket: &Socket) -> io::Result<Message> {
+    let mut datagram = [0; MESSAGE];
+    let length = socket.recv(&mut datagram.as_mut_slice(), 0)?;
+    let found = messages(datagram.get(..length).unwrap_or_default()).unwrap_or_default();
+    found.first().map(|message| message.to_message()).ok_or(io::ErrorKind::InvalidData.into())
 }
 
 fn request(device: IfIndex, address: IpAddr, state: u16, flags: u8) -> Vec<u8> {
@@ -309,14 +284,6 @@ fn parse(body: &[u8]) -> Result<(IfIndex, IpAddr, Entry), Malformed> {
     let age = find(CACHE_INFO)?.value.get(8..12).and_then(|age| age.try_into().ok()).ok_or(Malformed)?;
     let entry = Entry { state: u16::from_ne_bytes([s0, s1]), age: TICK.saturating_mul(u32::from_ne_bytes(age)) };
     Ok((IfIndex(u32::from_ne_bytes([i0, i1, i2, i3])), find(DESTINATION)?.address()?, entry))
-}
-
-fn malformed() -> io::Error {
-    io::ErrorKind::InvalidData.into()
-}
-
-fn not_sent(error: io::Error) -> Refusal {
-    Refusal::NotSent(error.to_string())
 }
 
 #[cfg(test)]

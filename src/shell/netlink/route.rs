@@ -9,7 +9,7 @@ use failoverd::kernel::{
     IfIndex, LookupAnswer, LookupQuestion, Metric, Network, NextHops, RawAttribute, Route, RouteKind, TableId,
 };
 
-use super::transport::Message;
+use super::message::Message;
 use super::wire::{Body, INET, INET6, Malformed, address, split};
 
 /// `RTM_NEWROUTE`.

@@ -1,23 +1,17 @@
-//! Requests to the kernel over rtnetlink's connection: one at a time, each answered, refused, or given up after two seconds.
+//! Requests to the kernel: one at a time, each answered, refused, or given up after two seconds.
 //!
-//! Messages travel as bytes. rtnetlink's own message types drop a message that they cannot decode and only log it, so that a dump
-//! with a hole in it looks whole; they write some attributes differently from what was read, and skip zeros.
+//! The kernel has done what it was asked before `send` returns, and fills a long list in while it is read: nothing here ever waits but
+//! for an answer that was lost. Messages travel as bytes; those who know them read them whole or not at all.
 
 use std::io;
-use std::num::NonZeroI32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_MULTIPART, NLM_F_REQUEST, NetlinkDeserializable,
-    NetlinkHeader, NetlinkMessage, NetlinkPayload, NetlinkSerializable,
-};
-use rtnetlink::proto::{Connection, ConnectionHandle, new_connection};
-use rtnetlink::sys::{AsyncSocket as _, SocketAddr, protocols::NETLINK_ROUTE};
-use tokio::task::JoinHandle;
+use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use socket2::SockRef;
 
+use super::message::{self, Message, messages};
 use super::wire::{Malformed, attributes};
 
 /// How long the kernel may take. It answers within microseconds; only a lost answer takes longer.
@@ -25,6 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a dump that was interrupted by a change is started again.
 const DUMP_ATTEMPTS: u32 = 5;
+
+/// The kernel sends a dump in datagrams of at most this size.
+const DATAGRAM: usize = 32 * 1024;
 
 /// `NLMSGERR_ATTR_MSG` of linux/netlink.h: the refusal in words.
 const REFUSAL_TEXT: u16 = 1;
@@ -105,65 +102,21 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-/// A message of the kernel, or to it: `nlmsg_type` and what follows the header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Message {
-    /// `RTM_*`, or a subsystem's number and its own.
-    pub(crate) kind: u16,
-    /// Family header and attributes.
-    pub(crate) body: Vec<u8>,
-}
-
-impl NetlinkSerializable for Message {
-    fn message_type(&self) -> u16 {
-        self.kind
-    }
-
-    fn buffer_len(&self) -> usize {
-        self.body.len()
-    }
-
-    fn serialize(&self, buffer: &mut [u8]) {
-        for (to, from) in buffer.iter_mut().zip(&self.body) {
-            *to = *from;
-        }
-    }
-}
-
-impl NetlinkDeserializable for Message {
-    type Error = std::convert::Infallible;
-
-    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, Self::Error> {
-        Ok(Self { kind: header.message_type, body: payload.to_vec() })
-    }
-}
-
-impl From<Message> for NetlinkPayload<Message> {
-    fn from(message: Message) -> Self {
-        Self::InnerMessage(message)
-    }
-}
-
-/// The connection for requests. Opened anew after a timeout, as the late answer would otherwise be waited for in vain for ever.
+/// The connection for requests.
 pub(super) struct Transport {
-    handle: ConnectionHandle<Message>,
-    driver: JoinHandle<()>,
+    socket: Socket,
+    buffer: Vec<u8>,
+    sequence: u32,
     /// Our netlink port id, by which [`super::watch`] knows our own changes.
     port: Arc<AtomicU32>,
 }
 
-impl Drop for Transport {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
 impl Transport {
-    /// Opens it; must be called inside the runtime, which drives it from now on.
+    /// Opens it.
     pub(super) fn open() -> Result<Self, Error> {
         let port = Arc::new(AtomicU32::new(0));
-        let (handle, driver) = connect(&port).map_err(Error::Open)?;
-        Ok(Self { handle, driver, port })
+        let socket = connect(&port).map_err(Error::Open)?;
+        Ok(Self { socket, buffer: vec![0; DATAGRAM], sequence: 0, port })
     }
 
     /// Our port id, also after a reconnect.
@@ -171,42 +124,34 @@ impl Transport {
         Arc::clone(&self.port)
     }
 
-    /// What a broken socket does.
+    /// What a broken socket does: it leads to a port where nobody is.
     #[cfg(test)]
     pub(super) fn break_it(&self) {
-        self.driver.abort();
+        self.socket.connect(&netlink_sys::SocketAddr::new(u32::MAX, 0)).unwrap();
     }
 
     /// Asks for one thing; the answer comes in one message.
-    pub(super) async fn get(
-        &mut self,
-        operation: &'static str,
-        kind: u16,
-        body: Vec<u8>,
-    ) -> Result<Vec<Message>, Error> {
-        self.request(operation, kind, NLM_F_REQUEST, &body).await.map(|answer| answer.messages)
+    pub(super) fn get(&mut self, operation: &'static str, kind: u16, body: Vec<u8>) -> Result<Vec<Message>, Error> {
+        self.request(operation, message::REQUEST, &Message { kind, body }).map(|answer| answer.messages)
     }
 
-    /// Asks for a change, which the kernel acknowledges. With `NLM_F_ECHO` among `flags`, also returns what it tells of it.
-    pub(super) async fn change(
+    /// Asks for a change, which the kernel acknowledges. With [`message::ECHO`] among `flags`, also returns what it tells of it.
+    pub(super) fn change(
         &mut self,
         operation: &'static str,
         kind: u16,
         flags: u16,
         body: Vec<u8>,
     ) -> Result<Vec<Message>, Error> {
-        self.request(operation, kind, NLM_F_REQUEST | NLM_F_ACK | flags, &body).await.map(|answer| answer.messages)
+        let flags = message::REQUEST | message::ACK | flags;
+        self.request(operation, flags, &Message { kind, body }).map(|answer| answer.messages)
     }
 
     /// Reads a whole list, again when it changed on the way.
-    pub(super) async fn dump(
-        &mut self,
-        operation: &'static str,
-        kind: u16,
-        body: Vec<u8>,
-    ) -> Result<Vec<Message>, Error> {
+    pub(super) fn dump(&mut self, operation: &'static str, kind: u16, body: Vec<u8>) -> Result<Vec<Message>, Error> {
+        let message = Message { kind, body };
         for _ in 0..DUMP_ATTEMPTS {
-            let answer = self.request(operation, kind, NLM_F_REQUEST | NLM_F_DUMP, &body).await?;
+            let answer = self.request(operation, message::REQUEST | message::DUMP, &message)?;
             if !answer.interrupted {
                 return Ok(answer.messages);
             }
@@ -214,43 +159,45 @@ impl Transport {
         Err(Error::Interrupted { operation })
     }
 
-    async fn request(&mut self, operation: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<Answer, Error> {
-        let outcome = match tokio::time::timeout(TIMEOUT, self.exchange(operation, kind, flags, body)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::Timeout { operation }),
-        };
-        if let Err(Error::Timeout { .. } | Error::Closed { .. }) = outcome {
-            let (handle, driver) = connect(&self.port).map_err(Error::Open)?;
-            self.handle = handle;
-            std::mem::replace(&mut self.driver, driver).abort();
+    fn request(&mut self, operation: &'static str, flags: u16, message: &Message) -> Result<Answer, Error> {
+        let outcome = self.exchange(operation, flags, message);
+        // Whatever else went wrong, the rest of the answer may still come, and a dump under way keeps others out.
+        if outcome.as_ref().is_err_and(|error| error.code().is_none()) {
+            self.socket = connect(&self.port).map_err(Error::Open)?;
         }
         outcome
     }
 
-    async fn exchange(&self, operation: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<Answer, Error> {
-        let mut message = NetlinkMessage::from(Message { kind, body: body.to_vec() });
-        message.header.flags = flags;
-        let closed = Error::Closed { operation };
-        let Ok(mut replies) = self.handle.request(message, SocketAddr::new(0, 0)) else { return Err(closed) };
+    fn exchange(&mut self, operation: &'static str, flags: u16, message: &Message) -> Result<Answer, Error> {
+        let broken = |error: io::Error| match error.kind() {
+            io::ErrorKind::WouldBlock => Error::Timeout { operation },
+            _ => Error::Closed { operation },
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.socket.send(&message.bytes(flags, self.sequence), 0).map_err(broken)?;
         let mut answer = Answer::default();
-        while let Some(reply) = replies.next().await {
-            answer.interrupted |= reply.header.flags & NLM_F_DUMP_INTR != 0;
-            let more = reply.header.flags & NLM_F_MULTIPART != 0 || flags & NLM_F_ACK != 0;
-            match reply.payload {
-                NetlinkPayload::InnerMessage(message) => answer.messages.push(message),
-                NetlinkPayload::Done(done) => return refused(operation, done.code, None).map_or(Ok(answer), Err),
-                NetlinkPayload::Error(error) => {
-                    let detail = (reply.header.flags & NLM_F_ACK_TLVS != 0).then(|| detail(&error.header)).flatten();
-                    let code = error.code.map_or(0, NonZeroI32::get);
-                    return refused(operation, code, detail).map_or(Ok(answer), Err);
+        loop {
+            let length = match self.socket.recv(&mut self.buffer.as_mut_slice(), 0) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other.map_err(broken)?,
+            };
+            let replies = decode(operation, messages(self.buffer.get(..length).unwrap_or_default()))?;
+            for reply in replies.into_iter().filter(|reply| reply.sequence == self.sequence) {
+                answer.interrupted |= reply.flags & message::DUMP_INTERRUPTED != 0;
+                match reply.verdict() {
+                    Some(0) => return Ok(answer),
+                    Some(code) => {
+                        let told = reply.flags & message::ACK_ATTRIBUTES != 0;
+                        let detail = if told { detail(reply.body) } else { None };
+                        return Err(Error::Refused { operation, refusal: Refusal { code, detail } });
+                    }
+                    None => answer.messages.push(reply.to_message()),
                 }
-                _ => {}
-            }
-            if !more {
-                return Ok(answer);
+                if (reply.flags & message::MULTIPART) | (flags & message::ACK) == 0 {
+                    return Ok(answer);
+                }
             }
         }
-        Err(closed)
     }
 }
 
@@ -262,26 +209,19 @@ struct Answer {
     interrupted: bool,
 }
 
-fn connect(port: &AtomicU32) -> io::Result<(ConnectionHandle<Message>, JoinHandle<()>)> {
-    let (mut connection, handle, _unsolicited): (Connection<Message>, _, _) = new_connection(NETLINK_ROUTE)?;
-    // Without these two the driver swallows the errors that end a dump, and an acknowledgement looks like a broken connection.
-    connection.set_forward_done(true);
-    connection.set_forward_ack(true);
-    let socket = connection.socket_mut().socket_mut();
+fn connect(port: &AtomicU32) -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    SockRef::from(&socket).set_read_timeout(Some(TIMEOUT))?;
     socket.set_netlink_get_strict_chk(true)?;
     // Explanations are a comfort: a kernel without them is fine.
     let _ = socket.set_ext_ack(true).and_then(|()| socket.set_cap_ack(true));
     port.store(socket.bind_auto()?.port_number(), Ordering::Relaxed);
-    Ok((handle, tokio::spawn(connection)))
+    Ok(socket)
 }
 
-fn refused(operation: &'static str, code: i32, detail: Option<String>) -> Option<Error> {
-    (code != 0).then(|| Error::Refused { operation, refusal: Refusal { code: code.saturating_abs(), detail } })
-}
-
-/// The kernel's explanation from a capped error message: our own header repeated, then attributes.
-fn detail(payload: &[u8]) -> Option<String> {
-    let found = attributes(payload.get(16..)?).ok()?;
+/// The kernel's explanation from a capped refusal: an error number, our own header repeated, then attributes.
+fn detail(body: &[u8]) -> Option<String> {
+    let found = attributes(body.get(20..)?).ok()?;
     found.iter().find(|attribute| attribute.id() == REFUSAL_TEXT).map(|attribute| attribute.text())
 }
 

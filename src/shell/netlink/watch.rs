@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use failoverd::kernel::PROTOCOL;
-use rtnetlink::MulticastGroup;
-use rtnetlink::sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use tokio::io::unix::AsyncFd;
 
+use super::message::messages;
 use super::wire::INET;
 
 /// Room for some hundred events; the kernel doubles it. More is an overrun, which costs no more than a snapshot that is due anyway.
@@ -26,13 +26,13 @@ const MESSAGE: usize = 16 * 1024;
 /// Datagrams read in one go, so that a flood of events does not keep the loop from its probes.
 const BATCH: usize = 4096;
 
-const GROUPS: [MulticastGroup; 5] = [
-    MulticastGroup::Link,
-    MulticastGroup::Ipv4Ifaddr,
-    MulticastGroup::Ipv4Route,
-    MulticastGroup::Ipv4Rule,
+const GROUPS: [u32; 5] = [
+    libc::RTNLGRP_LINK,
+    libc::RTNLGRP_IPV4_IFADDR,
+    libc::RTNLGRP_IPV4_ROUTE,
+    libc::RTNLGRP_IPV4_RULE,
     // rp_filter written by somebody else.
-    MulticastGroup::Ipv4Netconf,
+    libc::RTNLGRP_IPV4_NETCONF,
 ];
 
 /// Says when the kernel's state has changed.
@@ -86,7 +86,7 @@ fn subscribe() -> io::Result<AsyncFd<Socket>> {
     socket.set_rx_buf_sz(BUFFER)?;
     socket.bind(&SocketAddr::new(0, 0))?;
     for group in GROUPS {
-        socket.add_membership(group as u32)?;
+        socket.add_membership(group)?;
     }
     // SAFETY: the socket owns its descriptor and lives exactly as long as the AsyncFd that it is moved into.
     Ok(unsafe { AsyncFd::register(socket) }?)
@@ -114,21 +114,11 @@ fn drain(socket: &Socket, buffer: &mut [u8], own_port: u32) -> io::Result<Draine
     Ok(Drained { matters, more: true })
 }
 
-/// Whether one of the messages in a datagram matters.
+/// Whether one of the messages in a datagram matters. What cannot be read may.
 fn matter(datagram: &[u8], own_port: u32) -> bool {
-    let mut rest = datagram;
-    while let [l0, l1, l2, l3, t0, t1, _, _, _, _, _, _, p0, p1, p2, p3, body @ ..] = rest {
-        let length = usize::try_from(u32::from_ne_bytes([*l0, *l1, *l2, *l3])).unwrap_or(usize::MAX);
-        let kind = u16::from_ne_bytes([*t0, *t1]);
-        if u32::from_ne_bytes([*p0, *p1, *p2, *p3]) != own_port && message_matters(kind, body) {
-            return true;
-        }
-        if length < 16 {
-            return true;
-        }
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    false
+    messages(datagram).map_or(true, |all| {
+        all.iter().any(|message| message.port != own_port && message_matters(message.kind, message.body))
+    })
 }
 
 /// `RT_TABLE_COMPAT` of linux/rtnetlink.h: what the header says of every table above 255.

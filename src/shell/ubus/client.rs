@@ -32,7 +32,7 @@ pub(crate) enum CallError {
     #[error("{0}")]
     Status(UbusStatus),
     /// No answer in time.
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {} s", .0.as_secs())]
     Timeout(Duration),
     /// The connection ended, or what came was no ubus.
     #[error("{0}")]

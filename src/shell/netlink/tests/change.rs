@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_route_moved_away_and_back_is_the_same_route() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         ip("-6 addr add fe80::2/64 dev wan0 nodad");
         let features = [
             "via 192.168.1.1 dev wan0 proto static metric 5 src 192.168.1.2",
@@ -28,8 +28,8 @@ fn a_route_moved_away_and_back_is_the_same_route() {
             let optional = ["nexthop", "encap", "ecn"].iter().any(|word| features.contains(word));
             assert!(added.status.success() || optional, "{number}: {features}: {added:?}");
         }
-        let before = raw_routes(&mut kernel).await;
-        let snapshot = kernel.snapshot(&[]).await.unwrap();
+        let before = raw_routes(&mut kernel);
+        let snapshot = kernel.snapshot(&[]).unwrap();
         let mut originals: Vec<Route> = defaults(&snapshot).into_iter().cloned().collect();
         assert!(originals.len() >= 10, "{}", originals.len());
         // Metric 0 last: as long as others are there, deleting "metric 0" would hit the first of them.
@@ -38,62 +38,62 @@ fn a_route_moved_away_and_back_is_the_same_route() {
             for original in &originals {
                 let away = Route { metric: Metric(1_000_000_000 + original.metric.0), ..original.clone() };
                 let (from, to) = if back { (&away, original) } else { (original, &away) };
-                assert_eq!(kernel.apply(&RouteChange::Write(to.clone())).await, Outcome::Done, "{to:?}");
-                assert_eq!(kernel.apply(&RouteChange::Delete(from.clone())).await, Outcome::Done, "{from:?}");
+                assert_eq!(kernel.apply(&RouteChange::Write(to.clone())), Outcome::Done, "{to:?}");
+                assert_eq!(kernel.apply(&RouteChange::Delete(from.clone())), Outcome::Done, "{from:?}");
             }
-            let moved = kernel.snapshot(&[]).await.unwrap();
+            let moved = kernel.snapshot(&[]).unwrap();
             assert_eq!(defaults(&moved).len(), originals.len());
             assert_eq!(defaults(&moved).iter().all(|route| route.metric >= Metric(1_000_000_000)), !back);
         }
-        assert_eq!(raw_routes(&mut kernel).await, before, "byte for byte");
+        assert_eq!(raw_routes(&mut kernel), before, "byte for byte");
     });
 }
 
 #[test]
 fn a_delete_that_hits_another_route_says_which() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         ip("route add default via 192.168.1.1 dev wan0 proto static");
-        let seen = kernel.snapshot(&[]).await.unwrap();
+        let seen = kernel.snapshot(&[]).unwrap();
         let original = defaults(&seen)[0].clone();
         assert_eq!(original.metric, Metric(0));
         // The copy is in place; in between somebody's REPLACE takes the original's place.
         let copy = Route { metric: Metric(1_001_000_000), ..original.clone() };
-        assert_eq!(kernel.apply(&RouteChange::Write(copy.clone())).await, Outcome::Done);
+        assert_eq!(kernel.apply(&RouteChange::Write(copy.clone())), Outcome::Done);
         ip("route replace default via 192.168.2.1 dev wan1 proto static");
-        let outcome = kernel.apply(&RouteChange::Delete(original.clone())).await;
+        let outcome = kernel.apply(&RouteChange::Delete(original.clone()));
         assert_eq!(outcome, Outcome::DeletedOther(Box::new(copy.clone())), "metric 0 means any: the copy was hit");
-        assert_eq!(kernel.apply(&RouteChange::Write(copy.clone())).await, Outcome::Done, "and can be put back");
-        assert_eq!(kernel.apply(&RouteChange::Delete(copy.clone())).await, Outcome::Done);
-        assert_eq!(kernel.apply(&RouteChange::Delete(copy)).await, Outcome::Done, "gone already is success");
+        assert_eq!(kernel.apply(&RouteChange::Write(copy.clone())), Outcome::Done, "and can be put back");
+        assert_eq!(kernel.apply(&RouteChange::Delete(copy.clone())), Outcome::Done);
+        assert_eq!(kernel.apply(&RouteChange::Delete(copy)), Outcome::Done, "gone already is success");
         assert_eq!(ip("route show default").trim(), "default via 192.168.2.1 dev wan1 proto static");
     });
 }
 
 #[test]
 fn replace_swaps_and_append_stands_behind() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         let (a, b) = (default_route("wan0", "192.168.1.1", 2), default_route("wan1", "192.168.2.1", 2));
-        assert_eq!(kernel.apply(&RouteChange::Write(a.clone())).await, Outcome::Done);
-        assert_eq!(kernel.apply(&RouteChange::Write(b.clone())).await, Outcome::Done);
-        assert_eq!(defaults(&kernel.snapshot(&[]).await.unwrap()), [&b], "one slot, the other next hop");
-        assert_eq!(kernel.apply(&RouteChange::Append(a.clone())).await, Outcome::Done);
-        assert_eq!(defaults(&kernel.snapshot(&[]).await.unwrap()), [&b, &a]);
-        let refused = kernel.apply(&RouteChange::Write(a.clone())).await;
+        assert_eq!(kernel.apply(&RouteChange::Write(a.clone())), Outcome::Done);
+        assert_eq!(kernel.apply(&RouteChange::Write(b.clone())), Outcome::Done);
+        assert_eq!(defaults(&kernel.snapshot(&[]).unwrap()), [&b], "one slot, the other next hop");
+        assert_eq!(kernel.apply(&RouteChange::Append(a.clone())), Outcome::Done);
+        assert_eq!(defaults(&kernel.snapshot(&[]).unwrap()), [&b, &a]);
+        let refused = kernel.apply(&RouteChange::Write(a.clone()));
         let Outcome::Refused(words) = refused else { panic!("{refused:?}") };
         assert!(words.starts_with("File exists (17)"), "{words}");
         let nowhere = default_route("wan0", "10.9.9.9", 3);
-        let refused = kernel.apply(&RouteChange::Write(nowhere.clone())).await;
+        let refused = kernel.apply(&RouteChange::Write(nowhere.clone()));
         let words = "Network is unreachable (101): Nexthop has invalid gateway";
         assert_eq!(refused, Outcome::Refused(words.to_owned()), "with the kernel's own explanation");
         let onlink = Route { onlink: true, ..nowhere };
-        assert_eq!(kernel.apply(&RouteChange::Write(onlink.clone())).await, Outcome::Done);
-        assert_eq!(*defaults(&kernel.snapshot(&[]).await.unwrap())[2], onlink);
+        assert_eq!(kernel.apply(&RouteChange::Write(onlink.clone())), Outcome::Done);
+        assert_eq!(*defaults(&kernel.snapshot(&[]).unwrap())[2], onlink);
     });
 }
 
 #[test]
 fn an_unreachable_route_in_a_table_of_ours() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         let last = Route {
             table: TableId(7101),
             kind: RouteKind::Unreachable,
@@ -101,21 +101,21 @@ fn an_unreachable_route_in_a_table_of_ours() {
             gateway: None,
             ..default_route("wan0", "192.168.1.1", u32::MAX)
         };
-        assert_eq!(kernel.apply(&RouteChange::Write(last.clone())).await, Outcome::Done);
+        assert_eq!(kernel.apply(&RouteChange::Write(last.clone())), Outcome::Done);
         let shown = ip("route show table 7101");
         assert!(shown.contains("unreachable default proto 102 metric 4294967295"), "{shown}");
-        let snapshot = kernel.snapshot(&[]).await.unwrap();
+        let snapshot = kernel.snapshot(&[]).unwrap();
         let found = snapshot.routes.iter().find(|route| route.table == last.table).unwrap();
         // The kernel says `dev lo` of its own accord only for IPv6.
         assert_eq!(*found, last);
-        assert_eq!(kernel.apply(&RouteChange::Delete(last)).await, Outcome::Done);
+        assert_eq!(kernel.apply(&RouteChange::Delete(last)), Outcome::Done);
         assert_eq!(ip("route show table 7101"), "");
     });
 }
 
 #[test]
 fn rules_come_and_go_by_name_even_when_the_device_is_gone() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         let before = ip("rule show");
         let device = Rule {
             priority: RulePriority(7000),
@@ -131,7 +131,7 @@ fn rules_come_and_go_by_name_even_when_the_device_is_gone() {
         let rules = [device.clone(), pair.clone(), by_source.clone()];
         for rule in &rules {
             for _ in 0..2 {
-                assert_eq!(kernel.apply(&RouteChange::AddRule(rule.clone())).await, Outcome::Done, "twice is once");
+                assert_eq!(kernel.apply(&RouteChange::AddRule(rule.clone())), Outcome::Done, "twice is once");
             }
         }
         let shown = ip("rule show");
@@ -142,17 +142,17 @@ fn rules_come_and_go_by_name_even_when_the_device_is_gone() {
         ] {
             assert_eq!(shown.lines().filter(|shown| shown.trim() == line).count(), 1, "{line} in\n{shown}");
         }
-        assert_eq!(kernel.snapshot(&[]).await.unwrap().rules, rules);
+        assert_eq!(kernel.snapshot(&[]).unwrap().rules, rules);
 
         ip("link del wan0");
-        let left = kernel.snapshot(&[]).await.unwrap().rules;
+        let left = kernel.snapshot(&[]).unwrap().rules;
         assert_eq!(left.iter().map(|rule| rule.selector).collect::<Vec<_>>(), [None, None, Some(source)]);
-        let refused = kernel.apply(&RouteChange::AddRule(device)).await;
+        let refused = kernel.apply(&RouteChange::AddRule(device));
         assert!(matches!(&refused, Outcome::Refused(words) if words.contains("No such device")), "{refused:?}");
         ip("rule add pref 7003 oif wan0 fwmark 0x5 lookup 9 protocol 102");
-        for rule in kernel.snapshot(&[]).await.unwrap().rules {
+        for rule in kernel.snapshot(&[]).unwrap().rules {
             for _ in 0..2 {
-                assert_eq!(kernel.apply(&RouteChange::DeleteRule(rule.clone())).await, Outcome::Done, "{rule:?}");
+                assert_eq!(kernel.apply(&RouteChange::DeleteRule(rule.clone())), Outcome::Done, "{rule:?}");
             }
         }
         assert_eq!(ip("rule show"), before);
@@ -161,7 +161,7 @@ fn rules_come_and_go_by_name_even_when_the_device_is_gone() {
 
 #[test]
 fn a_rule_of_somebody_else_that_looks_like_ours_stays() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         let ours = Rule {
             priority: RulePriority(7001),
             selector: Some(Selector::OutgoingDevice(index("wan0"))),
@@ -171,36 +171,35 @@ fn a_rule_of_somebody_else_that_looks_like_ours_stays() {
         };
         ip("rule add pref 7001 oif wan0 lookup 7101 protocol 4");
         let before = ip("rule show");
-        assert_eq!(kernel.apply(&RouteChange::DeleteRule(ours)).await, Outcome::Done);
+        assert_eq!(kernel.apply(&RouteChange::DeleteRule(ours)), Outcome::Done);
         assert_eq!(ip("rule show"), before);
     });
 }
 
 #[test]
 fn sysctls_are_set_to_zero_as_well() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         let device = index("wan0");
         for (key, file) in [(Sysctl::RpFilter, "rp_filter"), (Sysctl::IgnoreLinkdown, "ignore_routes_with_linkdown")] {
             for value in [1, 0, 1, 2, 0] {
                 let value = if key == Sysctl::IgnoreLinkdown { value.min(1) } else { value };
-                assert_eq!(kernel.apply(&RouteChange::SetSysctl { device, key, value }).await, Outcome::Done);
+                assert_eq!(kernel.apply(&RouteChange::SetSysctl { device, key, value }), Outcome::Done);
                 let found = std::fs::read_to_string(format!("/proc/sys/net/ipv4/conf/wan0/{file}")).unwrap();
                 assert_eq!(found.trim(), value.to_string(), "{file}");
             }
         }
-        let refused =
-            kernel.apply(&RouteChange::SetSysctl { device: IfIndex(999), key: Sysctl::RpFilter, value: 0 }).await;
+        let refused = kernel.apply(&RouteChange::SetSysctl { device: IfIndex(999), key: Sysctl::RpFilter, value: 0 });
         assert!(matches!(&refused, Outcome::Refused(words) if words.contains("No such device")), "{refused:?}");
     });
 }
 
 #[test]
 fn what_the_kernel_refuses_without_privilege() {
-    with_kernel(|mut kernel| async move {
-        assert!(kernel.may_change().await.unwrap());
+    with_kernel(|mut kernel| {
+        assert!(kernel.may_change().unwrap());
         let odd =
             Route { other: vec![RawAttribute { kind: 8, value: vec![1] }], ..default_route("wan0", "192.168.1.1", 2) };
-        let refused = kernel.apply(&RouteChange::Write(odd)).await;
+        let refused = kernel.apply(&RouteChange::Write(odd));
         assert!(matches!(refused, Outcome::Refused(_)), "nonsense is refused, and told: {refused:?}");
     });
 }

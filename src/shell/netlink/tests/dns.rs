@@ -46,15 +46,15 @@ fn wanted<'a>(uplinks: &'a [Uplink; 2], dns: [&'a [IpAddr]; 2], slots: [usize; 2
 }
 
 /// Carries out what is planned until nothing is left to do.
-async fn settle(kernel: &mut Kernel, state: &mut State, next: impl Fn(&Snapshot, &State) -> Plan) {
+fn settle(kernel: &mut Kernel, state: &mut State, next: impl Fn(&Snapshot, &State) -> Plan) {
     for _ in 0..10 {
-        let Plan { changes, moved, sysctls, .. } = next(&kernel.snapshot(&[]).await.unwrap(), state);
+        let Plan { changes, moved, sysctls, .. } = next(&kernel.snapshot(&[]).unwrap(), state);
         (state.moved, state.sysctls) = (moved, sysctls);
         if changes.is_empty() {
             return;
         }
         for change in changes {
-            assert_eq!(kernel.apply(&change).await, Outcome::Done, "{change:?}");
+            assert_eq!(kernel.apply(&change), Outcome::Done, "{change:?}");
         }
     }
     panic!("it does not settle");
@@ -68,20 +68,20 @@ fn way(target: IpAddr) -> String {
     format!("{device} {via}")
 }
 
-async fn bound(kernel: &mut Kernel, device: &str, target: IpAddr) -> (Option<IfIndex>, Option<IpAddr>) {
+fn bound(kernel: &mut Kernel, device: &str, target: IpAddr) -> (Option<IfIndex>, Option<IpAddr>) {
     let question = LookupQuestion { device: index(device), target };
-    let answer = kernel.lookup(&question).await.unwrap().answer.unwrap();
+    let answer = kernel.lookup(&question).unwrap().answer.unwrap();
     (answer.device, answer.gateway)
 }
 
 #[test]
 fn a_bound_probe_passes_another_providers_host_route() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         let uplinks = [uplink_of("wan0", "192.168.1"), uplink_of("wan1", "192.168.2")];
         let (modem, servers) = ("192.168.1.1".parse().unwrap(), [FAR, "192.168.1.1".parse().unwrap()]);
-        let (before, mut state) = (raw_routes(&mut kernel).await, State::default());
+        let (before, mut state) = (raw_routes(&mut kernel), State::default());
         let want = wanted(&uplinks, [&servers, &[FAR]], [1, 0]);
-        settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state)).await;
+        settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state));
         assert_eq!((way(FAR).as_str(), way(modem).as_str()), ("wan1 via its gateway", "wan0 directly"));
         for (device, target, gateway, why) in [
             ("wan1", FAR, Some("192.168.2.1"), "its own server"),
@@ -89,19 +89,19 @@ fn a_bound_probe_passes_another_providers_host_route() {
             ("wan0", modem, None, "the modem is a neighbour"),
             ("wan1", modem, Some("192.168.2.1"), "and none of the other provider"),
         ] {
-            let found = bound(&mut kernel, device, target).await;
+            let found = bound(&mut kernel, device, target);
             assert_eq!(found, (Some(index(device)), gateway.map(|it| it.parse().unwrap())), "{device}: {why}");
         }
         // By hand, without a metric: neither refused nor taken for ours.
         ip(&format!("route add {FAR} via 192.168.1.1 dev wan0"));
         assert_eq!(way(FAR), "wan0 via its gateway", "at once, before we know");
-        settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state)).await;
+        settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state));
         assert!(!ip(&format!("route show {FAR}")).contains("proto 102"), "ours gave way");
         ip(&format!("route del {FAR} via 192.168.1.1 dev wan0"));
-        settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state)).await;
+        settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state));
         assert_eq!(way(FAR), "wan1 via its gateway");
-        settle(&mut kernel, &mut state, restore).await;
-        assert_eq!(raw_routes(&mut kernel).await, before);
+        settle(&mut kernel, &mut state, restore);
+        assert_eq!(raw_routes(&mut kernel), before);
     });
 }
 
@@ -111,24 +111,22 @@ fn two_modems_of_one_make_with_their_own_resolver() {
         ip("link set lo up");
         uplink("wan0", "192.168.1");
         uplink("wan1", "192.168.1");
-        in_runtime(async {
-            let mut kernel = Kernel::new().unwrap();
-            let uplinks = [uplink_of("wan0", "192.168.1"), uplink_of("wan1", "192.168.1")];
-            let modem = [IpAddr::from([192, 168, 1, 1])];
-            let (before, mut state) = (raw_routes(&mut kernel).await, State::default());
-            assert_eq!(way(modem[0]), "wan0 directly", "main's connected routes lead to the first");
-            for (slots, device) in [([0, 1], "wan0"), ([1, 0], "wan1"), ([0, 1], "wan0")] {
-                let want = wanted(&uplinks, [&modem, &modem], slots);
-                settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state)).await;
-                assert_eq!(way(modem[0]), format!("{device} directly"));
-                assert_eq!(way(FAR), format!("{device} via its gateway"));
-                for device in ["wan0", "wan1"] {
-                    assert_eq!(bound(&mut kernel, device, FAR).await, (Some(index(device)), Some(modem[0])));
-                    assert_eq!(bound(&mut kernel, device, modem[0]).await, (Some(index(device)), None));
-                }
+        let mut kernel = Kernel::new().unwrap();
+        let uplinks = [uplink_of("wan0", "192.168.1"), uplink_of("wan1", "192.168.1")];
+        let modem = [IpAddr::from([192, 168, 1, 1])];
+        let (before, mut state) = (raw_routes(&mut kernel), State::default());
+        assert_eq!(way(modem[0]), "wan0 directly", "main's connected routes lead to the first");
+        for (slots, device) in [([0, 1], "wan0"), ([1, 0], "wan1"), ([0, 1], "wan0")] {
+            let want = wanted(&uplinks, [&modem, &modem], slots);
+            settle(&mut kernel, &mut state, |snapshot, state| plan(&want, snapshot, state));
+            assert_eq!(way(modem[0]), format!("{device} directly"));
+            assert_eq!(way(FAR), format!("{device} via its gateway"));
+            for device in ["wan0", "wan1"] {
+                assert_eq!(bound(&mut kernel, device, FAR), (Some(index(device)), Some(modem[0])));
+                assert_eq!(bound(&mut kernel, device, modem[0]), (Some(index(device)), None));
             }
-            settle(&mut kernel, &mut state, restore).await;
-            assert_eq!(raw_routes(&mut kernel).await, before);
-        });
+        }
+        settle(&mut kernel, &mut state, restore);
+        assert_eq!(raw_routes(&mut kernel), before);
     });
 }

@@ -32,8 +32,8 @@ fn uplink(device: &str, network: &str) {
 }
 
 /// Runs `test` in [`two_uplinks`] with an open connection.
-fn with_kernel<F: Future<Output = ()>>(test: impl FnOnce(Kernel) -> F + Send + 'static) {
-    two_uplinks().run(move || in_runtime(async move { test(Kernel::new().unwrap()).await }));
+fn with_kernel(test: impl FnOnce(Kernel) + Send + 'static) {
+    two_uplinks().run(move || test(Kernel::new().unwrap()));
 }
 
 fn default_route(device: &str, gateway: &str, metric: u32) -> Route {
@@ -59,7 +59,7 @@ fn defaults(snapshot: &Snapshot) -> Vec<&Route> {
 }
 
 /// All routes as the kernel writes them, not as our codec reads them: what must be equal before and after.
-async fn raw_routes(kernel: &mut Kernel) -> Vec<Vec<u8>> {
-    let messages = kernel.transport.dump("read", route::GET, route::dump_request(MAIN, 0)).await.unwrap();
+fn raw_routes(kernel: &mut Kernel) -> Vec<Vec<u8>> {
+    let messages = kernel.transport.dump("read", route::GET, route::dump_request(MAIN, 0)).unwrap();
     messages.into_iter().map(|message| message.body).collect()
 }

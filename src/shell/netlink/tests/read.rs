@@ -8,7 +8,7 @@ use super::*;
 
 #[test]
 fn a_snapshot_says_what_ip_made() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         ip("addr add 10.0.0.1 peer 10.0.0.9/32 dev wan1");
         ip("addr add 192.168.1.3/24 dev wan0");
         std::fs::write("/proc/sys/net/ipv4/conf/wan1/rp_filter", "2").unwrap();
@@ -26,7 +26,7 @@ fn a_snapshot_says_what_ip_made() {
         ip("rule add pref 7002 oif wan1 lookup 7102 protocol 4");
         let questions = [("wan0", "1.1.1.1"), ("wan0", "10.1.0.1"), ("wan0", "192.168.1.77"), ("wan1", "10.1.0.1")]
             .map(|(device, target)| LookupQuestion { device: index(device), target: target.parse().unwrap() });
-        let snapshot = kernel.snapshot(&questions).await.unwrap();
+        let snapshot = kernel.snapshot(&questions).unwrap();
 
         let link = |name| snapshot.links.iter().find(|link| link.name == name).unwrap();
         assert_eq!((link("wan0").index, link("wan0").up, link("wan0").carrier), (index("wan0"), true, true));
@@ -89,9 +89,9 @@ fn a_snapshot_says_what_ip_made() {
 
 #[test]
 fn a_device_without_neighbours_is_known_for_one() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         ip("tuntap add dev ppp9 mode tun");
-        let links = kernel.snapshot(&[]).await.unwrap().links;
+        let links = kernel.snapshot(&[]).unwrap().links;
         let link = links.iter().find(|link| link.name == "ppp9").unwrap();
         assert_eq!((link.point_to_point, link.up, link.carrier), (true, false, false));
     });
@@ -111,10 +111,8 @@ fn a_lower_device_without_carrier_takes_it_from_the_upper_one() {
     there.run(|| ip("link set far up"));
     let carriers = || {
         here.run(|| {
-            in_runtime(async {
-                let snapshot = Kernel::new().unwrap().snapshot(&[]).await.unwrap();
-                ["wan", "upper"].map(|name| snapshot.links.iter().find(|link| link.name == name).unwrap().carrier)
-            })
+            let snapshot = Kernel::new().unwrap().snapshot(&[]).unwrap();
+            ["wan", "upper"].map(|name| snapshot.links.iter().find(|link| link.name == name).unwrap().carrier)
         })
     };
     // The upper device learns of its carrier with a delay of up to a second, and would of its loss.
@@ -129,7 +127,7 @@ fn a_lower_device_without_carrier_takes_it_from_the_upper_one() {
 
 #[test]
 fn a_long_table_is_read_whole_and_in_order() {
-    with_kernel(|mut kernel| async move {
+    with_kernel(|mut kernel| {
         let batch =
             (0..2000_u32).map(|n| format!("route add 10.{}.{}.0/24 via 192.168.1.1 mtu 1400\n", n / 250, n % 250));
         let directory = crate::shell::testing::Directory::new();
@@ -137,7 +135,7 @@ fn a_long_table_is_read_whole_and_in_order() {
         std::fs::write(&file, batch.collect::<String>()).unwrap();
         ip(&format!("-batch {}", file.display()));
         let start = Instant::now();
-        let snapshot = kernel.snapshot(&[]).await.unwrap();
+        let snapshot = kernel.snapshot(&[]).unwrap();
         println!("snapshot of 2000 routes: {:?}", start.elapsed());
         let shown = ip("-details route show table main");
         let shown: Vec<&str> = shown.lines().filter_map(|line| line.split(' ').nth(1)).collect();
@@ -162,51 +160,47 @@ fn a_list_that_changes_while_it_is_read_is_read_again() {
     // Too many for one datagram of the kernel's.
     const LASTING: usize = 2000;
     two_uplinks().run(|| {
-        in_runtime(async {
+        let mut kernel = Kernel::new().unwrap();
+        let device = index("wan0");
+        for n in 0..LASTING {
+            let address = [10, 1, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()];
+            let body = address_body(device, 0, address);
+            kernel.transport.change("add", NEW_ADDRESS, CREATE, body).unwrap();
+        }
+        // A thread of its own, in the same namespace as it is started from here. What it adds comes first in the list (its scope is
+        // the narrowest) and shifts all others.
+        let done = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&done);
+        let writer = std::thread::spawn(move || {
             let mut kernel = Kernel::new().unwrap();
-            let device = index("wan0");
-            for n in 0..LASTING {
-                let address = [10, 1, u8::try_from(n / 250).unwrap(), u8::try_from(n % 250).unwrap()];
-                let body = address_body(device, 0, address);
-                kernel.transport.change("add", NEW_ADDRESS, NLM_F_CREATE, body).await.unwrap();
-            }
-            // A thread of its own, in the same namespace as it is started from here. What it adds comes first in the list (its scope is
-            // the narrowest) and shifts all others.
-            let done = Arc::new(AtomicBool::new(false));
-            let stop = Arc::clone(&done);
-            let writer = std::thread::spawn(move || {
-                in_runtime(async {
-                    let mut kernel = Kernel::new().unwrap();
-                    while !stop.load(Ordering::Relaxed) {
-                        for kind in [NEW_ADDRESS, DELETE_ADDRESS] {
-                            let body = address_body(device, 254, [10, 9, 9, 9]);
-                            kernel.transport.change("toggle", kind, NLM_F_CREATE, body).await.unwrap();
-                            std::thread::sleep(Duration::from_millis(2));
-                        }
-                    }
-                });
-            });
-            let (mut whole, mut given_up, mut holes) = (0, 0, 0);
-            // On a busy machine many are interrupted.
-            let start = Instant::now();
-            while whole < 200 && start.elapsed() < Duration::from_secs(60) {
-                match kernel.addresses().await {
-                    Ok(addresses) => {
-                        whole += 1;
-                        let found = addresses.iter().map(|found| found.address.to_string());
-                        let lasting: HashSet<String> = found.filter(|found| found.starts_with("10.1.")).collect();
-                        holes += usize::from(lasting.len() != LASTING);
-                    }
-                    Err(Error::Interrupted { .. }) => given_up += 1,
-                    Err(other) => panic!("{other}"),
+            while !stop.load(Ordering::Relaxed) {
+                for kind in [NEW_ADDRESS, DELETE_ADDRESS] {
+                    let body = address_body(device, 254, [10, 9, 9, 9]);
+                    kernel.transport.change("toggle", kind, CREATE, body).unwrap();
+                    std::thread::sleep(Duration::from_millis(2));
                 }
             }
-            done.store(true, Ordering::Relaxed);
-            writer.join().unwrap();
-            println!("{whole} read whole, {given_up} given up, {holes} with a hole");
-            assert!(whole > 30, "with pauses between the changes readings succeed: {whole}");
-            // The kernel changes the list a moment before it says so; the event that follows brings another snapshot.
-            assert!(holes * 20 <= whole, "{holes} of {whole} readings had a hole");
         });
+        let (mut whole, mut given_up, mut holes) = (0, 0, 0);
+        // On a busy machine many are interrupted.
+        let start = Instant::now();
+        while whole < 200 && start.elapsed() < Duration::from_secs(60) {
+            match kernel.addresses() {
+                Ok(addresses) => {
+                    whole += 1;
+                    let found = addresses.iter().map(|found| found.address.to_string());
+                    let lasting: HashSet<String> = found.filter(|found| found.starts_with("10.1.")).collect();
+                    holes += usize::from(lasting.len() != LASTING);
+                }
+                Err(Error::Interrupted { .. }) => given_up += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+        println!("{whole} read whole, {given_up} given up, {holes} with a hole");
+        assert!(whole > 30, "with pauses between the changes readings succeed: {whole}");
+        // The kernel changes the list a moment before it says so; the event that follows brings another snapshot.
+        assert!(holes * 20 <= whole, "{holes} of {whole} readings had a hole");
     });
 }
