@@ -387,7 +387,7 @@ impl Provider {
     /// What the kernel must answer before it is probed.
     pub fn lookups(&self) -> impl Iterator<Item = LookupQuestion> {
         let device: Option<IfIndex> = self.usable().map(|uplink| uplink.device);
-        let asked = self.prober.addresses().chain(self.name_servers().iter().copied());
+        let asked = self.prober.addresses().chain(self.name_servers());
         let mut targets = ordered(asked, |target| *target);
         targets.dedup();
         device

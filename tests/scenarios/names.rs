@@ -1,5 +1,7 @@
 //! Targets that are names: asked for through the provider itself, kept, and never in the way.
 
+use std::net::IpAddr;
+
 use failoverd::settings::{Host, Target};
 
 use super::healthy;
@@ -131,4 +133,34 @@ fn a_lost_carrier_between_question_and_answer() {
     world.disturb(|kernel| kernel.set_carrier("wan0", true));
     world.pass(secs(20));
     assert_eq!(world.state_of("a"), "online");
+}
+
+/// As [`lines`], with netifd, which reports these servers for each interface.
+fn reported(servers: &[IpAddr], seed: u64) -> World {
+    let mut world = World::with_interfaces(2, &[(0, 0)], seed);
+    for (number, line) in [(1, "wan0"), (2, "wan1")] {
+        world.line(line).names.insert("one.example".into(), vec![ip(198, 51, 100, number)]);
+    }
+    world.netifd.interfaces.iter_mut().for_each(|it| it.dns_servers = servers.to_vec());
+    let config =
+        Config::interfaces(2).with(|it| it.tests[0].targets = vec![Target::of(Host::Name("one.example".into()))]);
+    world.start(config.0);
+    world.pass(secs(30));
+    world
+}
+
+#[test]
+fn servers_that_cannot_be_asked_are_not_in_the_way() {
+    for (beside, why) in [("2001:db8::53", "no IPv6 yet"), ("127.0.0.1", "the router itself"), ("0.0.0.0", "nobody")] {
+        let world = reported(&[beside.parse().unwrap(), ip(192, 0, 2, 53)], 9);
+        assert_eq!((world.state_of("a"), world.reason_of("a")), ("online".into(), String::new()), "{why}");
+    }
+}
+
+#[test]
+fn addresses_outlive_the_servers_they_came_from() {
+    let mut world = reported(&[ip(192, 0, 2, 53)], 10);
+    world.netifd_says(|interfaces| interfaces.iter_mut().for_each(|it| it.dns_servers.clear()));
+    world.pass(secs(3600));
+    assert_eq!((world.state_of("a").as_str(), addresses(&world, "a")), ("online", vec!["198.51.100.1".to_owned()]));
 }
