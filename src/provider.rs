@@ -329,6 +329,7 @@ impl Provider {
         self.presumed = false;
         self.reliable_since = None;
         (self.degraded, self.graded, self.strained) = (None, None, 0);
+        self.prober.begin_anew();
     }
 
     /// Its link, or the way to its targets, is lost. One that was unreliable already has not failed again by that.
