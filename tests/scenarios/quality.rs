@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use failoverd::event::Event;
-use failoverd::settings::{CheckSettings, Failback, Limits, TestKind};
+use failoverd::reason::{Refusal, Wrong};
+use failoverd::settings::{CheckSettings, Failback, Limits, TestKind, TestSettings};
 
 use super::healthy;
-use super::model::{Config, World, ms, secs};
+use super::model::{Config, World, ip, ms, secs};
 
 /// `max_loss 20`, as `recover_loss` is by default.
 fn lossy(check: &mut CheckSettings) {
@@ -371,5 +372,23 @@ fn what_a_cold_standby_lost_when_it_was_awake_says_nothing_of_it_later() {
         ("online", 3),
         "{:?}",
         world.said_since(start)
+    );
+}
+
+#[test]
+fn a_page_that_is_another_one_is_not_lost() {
+    let config = Config::count(2).check(lossy).with(|it| {
+        let page = TestKind::Http { status: vec![204], expect: None };
+        it.tests.push(TestSettings { name: "page".into(), kind: page, targets: vec![ip(192, 0, 2, 80).into()] });
+        it.providers.iter_mut().for_each(|it| it.tests.push("page".into()));
+    });
+    let mut world = healthy(2, config, 4);
+    let start = world.now;
+    world.line("wan0").page = Some(Refusal::Wrong(Wrong::Status(503)));
+    world.pass(secs(300));
+    assert_eq!(
+        (state(&world, "a"), world.said_since(start)),
+        ("online".into(), vec![]),
+        "its server is ill, not the line"
     );
 }
