@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use failoverd::event::Event;
 use failoverd::settings::{Host, Target};
 
 use super::healthy;
@@ -163,4 +164,53 @@ fn addresses_outlive_the_servers_they_came_from() {
     world.netifd_says(|interfaces| interfaces.iter_mut().for_each(|it| it.dns_servers.clear()));
     world.pass(secs(3600));
     assert_eq!((world.state_of("a").as_str(), addresses(&world, "a")), ("online", vec!["198.51.100.1".to_owned()]));
+}
+
+#[test]
+fn whatever_happens_while_a_name_is_asked_for_it_is_known_in_the_end() {
+    type Act = fn(&mut World);
+    let acts: [(&str, Act); 7] = [
+        ("the same again", |world| world.feed(Event::Reload(Box::new(config().0)))),
+        ("off and on", |world| {
+            world.feed(Event::Reload(Box::new(config().with(|it| it.enabled = false).0)));
+            world.pass(ms(100));
+            world.feed(Event::Reload(Box::new(config().0)));
+        }),
+        ("other tests", |world| {
+            let other = config().with(|it| it.tests[0].targets.push(Target::of(Host::Name("two.example".into()))));
+            world.feed(Event::Reload(Box::new(other.0)));
+            world.pass(ms(100));
+            world.feed(Event::Reload(Box::new(config().0)));
+        }),
+        ("asleep and awake", |world| {
+            let asleep =
+                config().with(|it| it.providers[0].cold_standby = true).with(|it| it.providers[0].priority = 9);
+            world.feed(Event::Reload(Box::new(asleep.0)));
+            world.pass(secs(1));
+            world.feed(Event::Reload(Box::new(config().0)));
+        }),
+        ("another address", |world| {
+            world.disturb(|kernel| kernel.remove_address("wan0", ip(10, 0, 0, 2)));
+            world.pass(ms(100));
+            world.disturb(|kernel| kernel.add_address("wan0", ip(10, 0, 0, 9), 24));
+        }),
+        ("by hand", |world| world.feed(Event::CheckNow(None))),
+        ("pinned", |world| {
+            world.feed(Event::Pin("b".into()));
+            world.pass(ms(100));
+            world.feed(Event::Unpin);
+        }),
+    ];
+    for (why, act) in acts {
+        for after in [0, 1, 30, 300, 900, 1500, 2500] {
+            let mut world = lines(after);
+            world.line("wan0").rtt = secs(1);
+            world.line("wan1").rtt = ms(20);
+            world.start(config().0);
+            world.pass(ms(after));
+            act(&mut world);
+            world.pass(secs(30));
+            assert_eq!(world.state_of("a"), "online", "{why} after {after} ms: {}", world.reason_of("a"));
+        }
+    }
 }
