@@ -260,7 +260,11 @@ impl Prober {
             return;
         }
         let extra = self.extra.filter(|(_, asked, aim)| asked.sequence == sequence && aim.fits(target));
-        let mut refused = self.window.aim(sequence, target).or(extra.map(|(.., aim)| aim));
+        let first = self.window.aim(sequence, target);
+        if first.is_some() && cause.is_answer() {
+            self.window.not_lost(sequence);
+        }
+        let mut refused = first.or(extra.map(|(.., aim)| aim));
         if let Some(running) = &mut self.running {
             let found =
                 running.runs.iter_mut().find_map(|run| Some((run.refused(now, sequence, target, cause)?, run.wait)));

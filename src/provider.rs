@@ -329,6 +329,7 @@ impl Provider {
         self.presumed = false;
         self.reliable_since = None;
         (self.degraded, self.graded, self.strained) = (None, None, 0);
+        self.prober.begin_anew();
     }
 
     /// Its link, or the way to its targets, is lost. One that was unreliable already has not failed again by that.
@@ -387,7 +388,7 @@ impl Provider {
     /// What the kernel must answer before it is probed.
     pub fn lookups(&self) -> impl Iterator<Item = LookupQuestion> {
         let device: Option<IfIndex> = self.usable().map(|uplink| uplink.device);
-        let asked = self.prober.addresses().chain(self.name_servers().iter().copied());
+        let asked = self.prober.addresses().chain(self.name_servers());
         let mut targets = ordered(asked, |target| *target);
         targets.dedup();
         device

@@ -45,13 +45,15 @@ impl Name {
 }
 
 impl Provider {
-    /// The DNS servers that its names are asked of; none where it has no names.
-    pub fn name_servers(&self) -> &[IpAddr] {
-        match self.settings.check.resolvers.as_slice() {
+    /// The DNS servers that its names are asked of; none where it has no names. netifd also reports those that cannot be asked yet, or
+    /// that are the router itself.
+    pub fn name_servers(&self) -> impl Iterator<Item = IpAddr> {
+        let servers = match self.settings.check.resolvers.as_slice() {
             _ if self.names.is_empty() => &[],
-            [] => &self.dns_servers,
+            [] => self.dns_servers.as_slice(),
             configured => configured,
-        }
+        };
+        servers.iter().copied().filter(|it| is_host(*it))
     }
 
     /// Whether a test cannot be asked anything before its names have been asked for the first time.
@@ -75,11 +77,15 @@ impl Core {
             return;
         }
         let Some(device) = provider.usable().map(|uplink| uplink.device) else { return };
-        let servers: Vec<IpAddr> = provider.name_servers().iter().copied().filter(|it| is_host(*it)).collect();
+        let servers: Vec<IpAddr> = provider.name_servers().collect();
         let timeout = provider.settings.check.timeout;
         for it in provider.names.iter_mut().filter(|it| !it.asked && it.fresh_until <= now) {
             if servers.is_empty() {
                 it.known = true;
+                // What was known goes on being asked.
+                if provider.prober.addresses_of(&it.name).is_some_and(|had| !had.is_empty()) {
+                    continue;
+                }
                 let cause = "no DNS server is known for this provider: set option resolver".to_owned();
                 provider.prober.resolved(&it.name, Err(cause));
                 continue;

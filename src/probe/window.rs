@@ -70,7 +70,7 @@ enum Fate {
     Lost,
     /// Lost as the whole check was.
     Outage,
-    /// Neither loss nor latency: sent across a link that was lost, or in an outage that is over.
+    /// Neither loss nor latency: answered wrongly, sent across a link that was lost, or in an outage that is over.
     Void,
 }
 
@@ -121,6 +121,14 @@ impl Window {
     pub(super) fn aim(&self, sequence: u16, target: Option<IpAddr>) -> Option<Aim> {
         let fits = |(token, aim): &&(ProbeToken, Aim)| token.sequence == sequence && aim.fits(target);
         self.open.iter().rev().find(fits).map(|(_, aim)| *aim)
+    }
+
+    /// A wrong answer has come to the probe with this sequence number: it was not lost.
+    pub(super) fn not_lost(&mut self, sequence: u16) {
+        let found = self.probes.iter_mut().rev().find(|probe| probe.sequence == sequence);
+        if let Some(probe) = found.filter(|probe| matches!(probe.fate, Fate::Pending | Fate::Lost)) {
+            probe.fate = Fate::Void;
+        }
     }
 
     /// The link was lost, or the way to it: answers on their way prove nothing.

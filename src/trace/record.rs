@@ -169,6 +169,8 @@ impl Recorder {
         let position = position.unwrap_or_else(|| {
             page.write(Fact::Provider(name, id.0));
             let way = Err(Reason::NotReadYet.code());
+            // After a reload a number may be another one's.
+            self.providers.retain(|it| it.name != name && it.id != id);
             self.providers.push(Seen { name: name.to_owned(), id, way, address: None, number: 0 });
             self.providers.len().saturating_sub(1)
         });

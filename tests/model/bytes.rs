@@ -1,16 +1,20 @@
 //! Bytes to sequences of core events: what a fuzzer mutates. Used by `tests/core_events.rs` and by the fuzz target of that name.
 
 use failoverd::core::Core;
-use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId, State};
+use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId, Resolved, State};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{Outcome, RouteChange};
 use failoverd::moment::Moment;
 use failoverd::reason::Refusal;
+use failoverd::settings::{Host, Limits, Recover, Required, Settings, Target, TestKind, TestSettings};
 
 use super::config::TARGETS;
 use super::fib::How;
 use super::world::World;
 use super::{Config, Kernel, ip, ms};
+
+/// A name among the targets.
+const NAME: &str = "one.example";
 
 /// The bytes not yet used; an empty input is all zeros.
 struct Input<'a>(&'a [u8]);
@@ -34,11 +38,12 @@ pub fn play(data: &[u8]) {
     let mut tokens: Vec<ProbeToken> = vec![];
     let mut sequence = 0;
     let mut lookups = vec![];
+    let mut asked: Vec<String> = vec![];
     let mut lists: Vec<Vec<RouteChange>> = vec![];
     let mut stale = world.kernel.snapshot(&[]);
 
     while !input.0.is_empty() {
-        let event = match input.next() % 18 {
+        let event = match input.next() % 21 {
             0 | 1 => Event::Wakeup,
             2..=4 => {
                 let changes = lists.pop().unwrap_or_default();
@@ -113,6 +118,32 @@ pub fn play(data: &[u8]) {
                 disturb_interfaces(&mut world.netifd.interfaces, what);
                 Event::Interfaces(world.netifd.interfaces.clone())
             }
+            18 => Event::Reload(Box::new(with_everything(self::settings(input.next()), input.next()))),
+            19 => {
+                let word = input.next();
+                let name = asked.get(usize::from(word % 4)).cloned().unwrap_or_else(|| NAME.into());
+                let outcome = match word / 4 % 4 {
+                    0 => Err("there is no such name".to_owned()),
+                    1 => Ok(Resolved { addresses: vec![], ttl: ms(0) }),
+                    _ => {
+                        Ok(Resolved { addresses: vec![ip(9, 9, 9, word), ip(127, 0, 0, 1)], ttl: ms(u64::from(word)) })
+                    }
+                };
+                Event::Resolved { provider: ProviderId(word / 16 % 5), name, outcome }
+            }
+            20 => {
+                let token = tokens.get(usize::from(input.next())).copied();
+                let token = token.unwrap_or(ProbeToken { id: 1, sequence: 1, cookie: 1 });
+                let word = input.next();
+                let provider = ProviderId(word % 5);
+                match word / 5 % 4 {
+                    0 => Event::ProbeRefused { provider, token, cause: Refusal::Script { status: Some(1) } },
+                    1 => {
+                        Event::ProbeRefused { provider, token, cause: Refusal::Portal { status: 200, location: None } }
+                    }
+                    _ => Event::Answered { provider, token, at: now },
+                }
+            }
             17 => Event::Interfaces((0..u32::from(input.next() % 4)).map(super::netifd::interface).collect()),
             _ if input.next() == 7 => Event::Stop,
             _ => {
@@ -125,6 +156,10 @@ pub fn play(data: &[u8]) {
             for action in actions {
                 match action {
                     Action::Probe { token, .. } => tokens.insert(0, token),
+                    Action::Resolve { name, servers, .. } => {
+                        assert!(!servers.is_empty());
+                        asked.insert(0, name);
+                    }
                     Action::Change { sequence: number, changes, lookups: questions } => {
                         assert!(number > sequence, "sequences grow");
                         (sequence, lookups) = (number, questions);
@@ -145,14 +180,56 @@ pub fn play(data: &[u8]) {
             core.next_wakeup()
         );
         tokens.truncate(256);
+        asked.truncate(4);
         let _ = core.status(now);
         let _ = core.why(now).to_json(true);
         let _ = core.series(now, None, now.as_nanos() % 1000, 60 * (now.as_nanos() % 3) as u32);
     }
 }
 
+/// What a configuration may have beside what [`settings`] chooses: kinds of tests, names, limits, sleep.
+fn with_everything(mut settings: Settings, what: u8) -> Settings {
+    let internet = settings.tests[0].clone();
+    let name = |name: &str| Target::of(Host::Name(name.into()));
+    let test = |name: &str, kind, targets| TestSettings { name: name.into(), kind, targets };
+    settings.tests.extend([
+        test("names", TestKind::Tcp, vec![name(NAME), name("two.example")]),
+        test("mixed", TestKind::Http { status: vec![204], expect: None }, vec![name(NAME), ip(9, 9, 9, 9).into()]),
+        test("arp", TestKind::Arp, vec![Target::of(Host::Gateway)]),
+        test("exec", TestKind::Exec { script: "/bin/true".into() }, vec![Target::of(Host::Text(String::new()))]),
+    ]);
+    for (place, provider) in (0..).zip(&mut settings.providers) {
+        let what = what.rotate_right(place);
+        provider.tests = match what & 7 {
+            0 => vec![internet.name.clone()],
+            1 => vec!["names".into()],
+            2 => vec!["arp".into()],
+            3 => vec!["exec".into()],
+            4 => vec!["exec".into(), "names".into()],
+            5 => vec!["arp".into(), "mixed".into(), internet.name.clone()],
+            _ => settings.tests.iter().map(|it| it.name.clone()).collect(),
+        };
+        provider.metered = what & 8 != 0;
+        provider.cold_standby = what & 16 != 0;
+        let check = &mut provider.check;
+        check.required = if what & 32 == 0 { Required::All } else { Required::Count(1) };
+        check.resolvers = if what & 3 == 0 { vec![] } else { vec![ip(192, 0, 2, 53)] };
+        check.quality_window = 20;
+        check.loss = (what & 64 == 0).then_some(Limits { max: 20, recover: 10 });
+        check.latency = (what & 96 == 0).then_some(Limits { max: ms(50), recover: ms(40) });
+        check.recover_after = ms(10_000);
+        check.recover = match what >> 6 {
+            0 => None,
+            1 => Some(Recover::Renew),
+            2 => Some(Recover::Restart),
+            _ => Some(Recover::Exec("/bin/true".into())),
+        };
+    }
+    settings
+}
+
 /// A configuration of a byte.
-fn settings(flags: u8) -> failoverd::settings::Settings {
+fn settings(flags: u8) -> Settings {
     Config::count(u32::from(flags & 3))
         .with(|settings| {
             settings.takeover = flags & 4 == 0;

@@ -1,5 +1,8 @@
 //! Targets that are names: asked for through the provider itself, kept, and never in the way.
 
+use std::net::IpAddr;
+
+use failoverd::event::Event;
 use failoverd::settings::{Host, Target};
 
 use super::healthy;
@@ -131,4 +134,83 @@ fn a_lost_carrier_between_question_and_answer() {
     world.disturb(|kernel| kernel.set_carrier("wan0", true));
     world.pass(secs(20));
     assert_eq!(world.state_of("a"), "online");
+}
+
+/// As [`lines`], with netifd, which reports these servers for each interface.
+fn reported(servers: &[IpAddr], seed: u64) -> World {
+    let mut world = World::with_interfaces(2, &[(0, 0)], seed);
+    for (number, line) in [(1, "wan0"), (2, "wan1")] {
+        world.line(line).names.insert("one.example".into(), vec![ip(198, 51, 100, number)]);
+    }
+    world.netifd.interfaces.iter_mut().for_each(|it| it.dns_servers = servers.to_vec());
+    let config =
+        Config::interfaces(2).with(|it| it.tests[0].targets = vec![Target::of(Host::Name("one.example".into()))]);
+    world.start(config.0);
+    world.pass(secs(30));
+    world
+}
+
+#[test]
+fn servers_that_cannot_be_asked_are_not_in_the_way() {
+    for (beside, why) in [("2001:db8::53", "no IPv6 yet"), ("127.0.0.1", "the router itself"), ("0.0.0.0", "nobody")] {
+        let world = reported(&[beside.parse().unwrap(), ip(192, 0, 2, 53)], 9);
+        assert_eq!((world.state_of("a"), world.reason_of("a")), ("online".into(), String::new()), "{why}");
+    }
+}
+
+#[test]
+fn addresses_outlive_the_servers_they_came_from() {
+    let mut world = reported(&[ip(192, 0, 2, 53)], 10);
+    world.netifd_says(|interfaces| interfaces.iter_mut().for_each(|it| it.dns_servers.clear()));
+    world.pass(secs(3600));
+    assert_eq!((world.state_of("a").as_str(), addresses(&world, "a")), ("online", vec!["198.51.100.1".to_owned()]));
+}
+
+#[test]
+fn whatever_happens_while_a_name_is_asked_for_it_is_known_in_the_end() {
+    type Act = fn(&mut World);
+    let acts: [(&str, Act); 7] = [
+        ("the same again", |world| world.feed(Event::Reload(Box::new(config().0)))),
+        ("off and on", |world| {
+            world.feed(Event::Reload(Box::new(config().with(|it| it.enabled = false).0)));
+            world.pass(ms(100));
+            world.feed(Event::Reload(Box::new(config().0)));
+        }),
+        ("other tests", |world| {
+            let other = config().with(|it| it.tests[0].targets.push(Target::of(Host::Name("two.example".into()))));
+            world.feed(Event::Reload(Box::new(other.0)));
+            world.pass(ms(100));
+            world.feed(Event::Reload(Box::new(config().0)));
+        }),
+        ("asleep and awake", |world| {
+            let asleep =
+                config().with(|it| it.providers[0].cold_standby = true).with(|it| it.providers[0].priority = 9);
+            world.feed(Event::Reload(Box::new(asleep.0)));
+            world.pass(secs(1));
+            world.feed(Event::Reload(Box::new(config().0)));
+        }),
+        ("another address", |world| {
+            world.disturb(|kernel| kernel.remove_address("wan0", ip(10, 0, 0, 2)));
+            world.pass(ms(100));
+            world.disturb(|kernel| kernel.add_address("wan0", ip(10, 0, 0, 9), 24));
+        }),
+        ("by hand", |world| world.feed(Event::CheckNow(None))),
+        ("pinned", |world| {
+            world.feed(Event::Pin("b".into()));
+            world.pass(ms(100));
+            world.feed(Event::Unpin);
+        }),
+    ];
+    for (why, act) in acts {
+        for after in [0, 1, 30, 300, 900, 1500, 2500] {
+            let mut world = lines(after);
+            world.line("wan0").rtt = secs(1);
+            world.line("wan1").rtt = ms(20);
+            world.start(config().0);
+            world.pass(ms(after));
+            act(&mut world);
+            world.pass(secs(30));
+            assert_eq!(world.state_of("a"), "online", "{why} after {after} ms: {}", world.reason_of("a"));
+        }
+    }
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use failoverd::event::Event;
-use failoverd::settings::{CheckSettings, Failback, Limits, TestKind};
+use failoverd::reason::{Refusal, Wrong};
+use failoverd::settings::{CheckSettings, Failback, Limits, TestKind, TestSettings};
 
 use super::healthy;
-use super::model::{Config, World, ms, secs};
+use super::model::{Config, World, ip, ms, secs};
 
 /// `max_loss 20`, as `recover_loss` is by default.
 fn lossy(check: &mut CheckSettings) {
@@ -347,4 +348,47 @@ fn what_a_longer_jump_costs() {
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert!(lines[0].starts_with("a offline") && lines[2].starts_with("a online"), "{lines:?}");
     assert_eq!((world.traffic().as_str(), world.core().status(world.now).providers[0].flaps), ("wan0", 1));
+}
+
+#[test]
+fn what_a_cold_standby_lost_when_it_was_awake_says_nothing_of_it_later() {
+    let cold = Config::count(2).check(lossy).with(|it| it.providers[1].cold_standby = true);
+    let mut world = World::with_defaults(2, &[(0, 0)], 3);
+    world.start(cold.0);
+    world.pass(secs(30));
+    world.line("wan0").silent = true;
+    world.line("wan1").loss = 40;
+    wait(&mut world, secs(300), |world| state(world, "b") == "degraded");
+    world.line("wan0").silent = false;
+    wait(&mut world, secs(1200), |world| state(world, "b") == "checking");
+    world.line("wan1").loss = 0;
+    world.pass(secs(24 * 3600));
+    world.line("wan0").silent = true;
+    let start = world.now;
+    wait(&mut world, secs(60), |world| state(world, "b") == "online");
+    world.pass(secs(60));
+    assert_eq!(
+        (state(&world, "b").as_str(), world.said_since(start).len()),
+        ("online", 3),
+        "{:?}",
+        world.said_since(start)
+    );
+}
+
+#[test]
+fn a_page_that_is_another_one_is_not_lost() {
+    let config = Config::count(2).check(lossy).with(|it| {
+        let page = TestKind::Http { status: vec![204], expect: None };
+        it.tests.push(TestSettings { name: "page".into(), kind: page, targets: vec![ip(192, 0, 2, 80).into()] });
+        it.providers.iter_mut().for_each(|it| it.tests.push("page".into()));
+    });
+    let mut world = healthy(2, config, 4);
+    let start = world.now;
+    world.line("wan0").page = Some(Refusal::Wrong(Wrong::Status(503)));
+    world.pass(secs(300));
+    assert_eq!(
+        (state(&world, "a"), world.said_since(start)),
+        ("online".into(), vec![]),
+        "its server is ill, not the line"
+    );
 }

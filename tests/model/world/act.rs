@@ -48,7 +48,12 @@ impl World {
                 self.netifd.asked.push(self.now);
                 self.read_interfaces_now();
             }
-            Action::CloseProber(_) => self.closed += 1,
+            Action::CloseProber(provider) => {
+                self.closed += 1;
+                // Nor are names asked for any more.
+                let of_it = |event: &Pending| matches!(event, Pending::Event(Event::Resolved { provider: of, .. }) if *of == provider);
+                self.queue.retain(|_, event| !of_it(event));
+            }
             Action::ForgetConnections { addresses, inside } => {
                 self.inside = inside;
                 let early = addresses.iter().find(|it| self.first.contains(it));
