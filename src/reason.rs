@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::say;
 use crate::sentence::Sentence;
+use crate::text::tenths;
 
 /// The reason of a failed check or of a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -373,12 +374,12 @@ impl fmt::Display for Reason {
 
 /// `0.6 s`.
 fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+    format!("{} s", tenths(duration))
 }
 
 /// `12 ms`.
 pub(crate) fn millis(duration: Duration) -> String {
-    format!("{} ms", duration.as_millis())
+    format!("{} ms", u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

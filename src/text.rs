@@ -1,6 +1,9 @@
-//! Words and lines for people at a terminal: durations, widths, wrapping, what a mistyped word may mean.
+//! Words and lines for people at a terminal: numbers, durations, widths, wrapping, what a mistyped word may mean.
 //!
-//! Used by `table` and by the command line.
+//! Used by `table`, by the command line and for sentences. Decimals are made of whole numbers: what the standard library has for floating
+//! point numbers is 10 kB.
+
+use std::time::Duration;
 
 /// A duration in its two largest units: `45s`, `2m 5s`, `3d 4h`.
 pub fn duration(seconds: u64) -> String {
@@ -17,13 +20,27 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
+/// Seconds with one decimal: `0.6`.
+pub fn tenths(duration: Duration) -> String {
+    one_decimal(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).saturating_add(50) / 100)
+}
+
+/// The same of milliseconds.
+pub fn tenths_of_millis(duration: Duration) -> String {
+    one_decimal(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).saturating_add(50) / 100)
+}
+
+fn one_decimal(tenths: u64) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 /// A latency: `0.4 ms`, `12 ms`, `2.5 s`.
 pub fn latency(milliseconds: f64) -> String {
     match milliseconds {
         ms if !ms.is_finite() || ms < 0.0 => "-".to_owned(),
-        ms if ms < 9.95 => format!("{ms:.1} ms"),
-        ms if ms < 999.5 => format!("{ms:.0} ms"),
-        ms => format!("{:.1} s", (ms / 1000.0).min(9999.0)),
+        ms if ms < 9.95 => format!("{} ms", one_decimal(whole(ms * 10.0))),
+        ms if ms < 999.5 => format!("{} ms", whole(ms)),
+        ms => format!("{} s", one_decimal(whole((ms / 100.0).min(99_990.0)))),
     }
 }
 
@@ -33,9 +50,16 @@ pub fn percent(share: f64) -> String {
         share if !share.is_finite() || share < 0.0 => "-".to_owned(),
         share if share > 0.0 && share < 0.05 => "<.1%".to_owned(),
         share if share > 99.0 && share < 100.0 => "99%".to_owned(),
-        share if share > 0.0 && share < 9.95 && share.fract() != 0.0 => format!("{share:.1}%"),
-        share => format!("{:.0}%", share.min(100.0)),
+        share if share > 0.0 && share < 9.95 && share.fract() != 0.0 => {
+            format!("{}%", one_decimal(whole(share * 10.0)))
+        }
+        share => format!("{}%", whole(share.min(100.0))),
     }
+}
+
+/// The nearest whole number.
+fn whole(number: f64) -> u64 {
+    number.round() as u64
 }
 
 /// Columns that a text takes on a terminal. Rough where only a table of all of Unicode would be exact.

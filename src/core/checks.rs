@@ -16,6 +16,7 @@ use crate::random::Random;
 use crate::reason::{Reason, Refusal};
 use crate::reliability::Check;
 use crate::settings::{Host, LogLevel, Target, TestKind, TestSettings, UplinkSource};
+use crate::text::tenths_of_millis;
 use crate::uplink::Uplink;
 
 impl Core {
@@ -248,7 +249,7 @@ fn record(provider: &mut Provider, now: Moment, check: Check, out: &mut Vec<Acti
     provider.failed_checks += u64::from(check.failure.is_some());
     let text = match (&check.failure, check.latency) {
         (Some(reason), _) => format!("check failed: {reason}"),
-        (None, Some(latency)) => format!("check succeeded, {:.1} ms", latency.as_secs_f64() * 1000.0),
+        (None, Some(latency)) => format!("check succeeded, {} ms", tenths_of_millis(latency)),
         (None, None) => "check succeeded".to_owned(),
     };
     out.push(log(LogLevel::Debug, Some(provider), text));

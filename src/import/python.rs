@@ -194,8 +194,9 @@ fn token(text: &str) -> IResult<&str, Option<Token>> {
 
 fn name(text: &str) -> IResult<&str, &str> {
     recognize(pair(
-        satisfy(|char| char.is_alphabetic() || char == '_'),
-        take_while(|char: char| char.is_alphanumeric() || char == '_'),
+        // Python takes some signs beyond ASCII for letters and some not; which ones is a table of 2 kB.
+        satisfy(|char| char.is_ascii_alphabetic() || char == '_' || !char.is_ascii()),
+        take_while(|char: char| char.is_ascii_alphanumeric() || char == '_' || !char.is_ascii()),
     ))
     .parse(text)
 }

@@ -12,23 +12,26 @@ use nom::error::Error;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
 
-const NANOS_PER_SECOND: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Reads a duration; a plain number is seconds.
 pub fn read(text: &str) -> Option<Duration> {
     let (_, (whole, decimals, unit)) = all_consuming(parts).parse(text).ok()?;
-    let mut nanos = whole.parse::<u64>().ok().map(u128::from)?.checked_mul(unit)?;
-    let mut place = unit;
+    let whole: u64 = whole.parse().ok()?;
+    let whole = match unit / NANOS_PER_SECOND {
+        0 => Duration::from_millis(whole),
+        seconds => Duration::from_secs(whole.checked_mul(seconds)?),
+    };
+    let (mut nanos, mut place) = (0, unit);
     for digit in decimals.unwrap_or_default().chars() {
         place /= 10;
-        nanos += u128::from(digit.to_digit(10)?) * place;
+        nanos += u64::from(digit.to_digit(10)?) * place;
     }
-    let seconds = u64::try_from(nanos / NANOS_PER_SECOND).ok()?;
-    Some(Duration::new(seconds, u32::try_from(nanos % NANOS_PER_SECOND).ok()?))
+    whole.checked_add(Duration::from_nanos(nanos))
 }
 
 /// Whole part, decimals, nanoseconds in the unit.
-fn parts(text: &str) -> IResult<&str, (&str, Option<&str>, u128)> {
+fn parts(text: &str) -> IResult<&str, (&str, Option<&str>, u64)> {
     let unit = alt((
         value(NANOS_PER_SECOND / 1000, tag::<_, _, Error<&str>>("ms")),
         value(NANOS_PER_SECOND, tag("s")),
@@ -45,11 +48,16 @@ pub fn show(duration: Duration) -> String {
     match (seconds, nanos) {
         (0, 0) => "0s".into(),
         (0, 1..100_000_000) => format!("{}ms", decimal(u64::from(nanos) / 1_000_000, nanos % 1_000_000, 6)),
-        (_, 1..) => format!("{}s", decimal(seconds, nanos, 9)),
+        (_, 1..) => format!("{}s", self::seconds(duration)),
         _ if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
         _ if seconds % 60 == 0 => format!("{}m", seconds / 60),
         _ => format!("{seconds}s"),
     }
+}
+
+/// A number of seconds: `0.3`, `90`.
+pub fn seconds(duration: Duration) -> String {
+    decimal(duration.as_secs(), duration.subsec_nanos(), 9)
 }
 
 fn decimal(whole: u64, fraction: u32, places: usize) -> String {

@@ -13,6 +13,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use failoverd::settings::duration::seconds;
+
 use super::group::Group;
 use super::ubus::{Environment, assignments};
 
@@ -62,7 +64,7 @@ impl fmt::Display for Ended {
                 (Some(code), _) => write!(f, "exit code {code}"),
                 (None, signal) => write!(f, "ended by signal {}", signal.unwrap_or_default()),
             },
-            Self::TooSlow(patience) => write!(f, "killed after {} s", patience.as_secs_f64()),
+            Self::TooSlow(patience) => write!(f, "killed after {} s", seconds(*patience)),
             Self::NotStarted(error) => write!(f, "not started: {error}"),
         }
     }

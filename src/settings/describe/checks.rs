@@ -5,11 +5,12 @@
 use std::fmt::{Result, Write};
 use std::time::Duration;
 
-use super::super::duration::show;
+use super::super::duration::{seconds, show};
 use super::super::{
     CheckSettings, Host, ProviderSettings, Record, Recover, Required, Settings, Target, TestKind, TestSettings,
 };
 use crate::probe::least_wait;
+use crate::text::tenths;
 use crate::uci::Short;
 
 /// The pause between two probes of an active metered provider is at least this.
@@ -80,10 +81,10 @@ fn write_detection(provider: &ProviderSettings, tests: &[&TestSettings], out: &m
         out,
         "     a silent line is noticed in about {} s (half an interval on average{rounds} + {} s of probing)",
         tenths(detection(check, interval(provider))),
-        probing.as_secs_f64(),
+        seconds(probing),
     )?;
     if check.timeout > probing {
-        writeln!(out, "     a slow line that still receives has {} s to answer", check.timeout.as_secs_f64())?;
+        writeln!(out, "     a slow line that still receives has {} s to answer", seconds(check.timeout))?;
     }
     Ok(())
 }
@@ -105,11 +106,6 @@ fn detection(check: &CheckSettings, interval: Duration) -> Duration {
     let probing = probing(check);
     let repeated = interval.max(probing).saturating_mul(check.down.saturating_sub(1));
     (interval / 2).saturating_add(probing).saturating_add(repeated)
-}
-
-fn tenths(duration: Duration) -> String {
-    let tenths = duration.as_millis().saturating_add(50) / 100;
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 fn write_quality(check: &CheckSettings, out: &mut String) -> Result {
