@@ -332,6 +332,7 @@ impl Prober {
                 match run.phase {
                     Phase::Waiting { .. } if running.limits.attempts == 0 => {
                         run.phase = Phase::Patient { until: run.started + running.limits.timeout, packets: None };
+                        run.give_up_if_refused();
                     }
                     Phase::Waiting { until } => {
                         // What the line received while an earlier doubt was settled says nothing about this one.

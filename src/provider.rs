@@ -339,7 +339,7 @@ impl Provider {
         if !failed_before {
             self.failed(now);
         }
-        self.degraded = None;
+        (self.degraded, self.strained) = (None, 0);
         self.prober.begin_anew();
     }
 

@@ -1,3 +1,5 @@
+//! Answers and verdicts on them, in tables; whole, in pieces and cut off.
+
 use super::*;
 
 /// The verdict on an answer in which `|` stands for the end of a line.

@@ -122,19 +122,25 @@ impl Run {
         let (position, probe) = self.probes.iter_mut().enumerate().find(|(_, probe)| fits(probe))?;
         probe.refused = Some(cause.clone());
         let found = (probe.aim, probe.at);
-        let all = self.probes.iter().all(|probe| probe.refused.is_some());
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: now },
             Phase::Script { left, .. } if position == last => self.phase = Phase::Script { until: now, left },
-            Phase::Burst { left: 0, .. } | Phase::Judging { .. } | Phase::Patient { .. } if all => {
-                self.phase = Phase::Failed(self.failure(None, Received::Little { packets: 0, within: Duration::ZERO }));
-            }
             Phase::Burst { next, left: 0 } if position == last => {
                 self.phase = Phase::Burst { next: next.min(now), left: 0 }
             }
             _ => {}
         }
+        self.give_up_if_refused();
         Some(found)
+    }
+
+    /// Ends the test if no further probe follows and each was refused.
+    pub(super) fn give_up_if_refused(&mut self) {
+        if let Phase::Burst { left: 0, .. } | Phase::Judging { .. } | Phase::Patient { .. } = self.phase
+            && self.probes.iter().all(|probe| probe.refused.is_some())
+        {
+            self.phase = Phase::Failed(self.failure(None, Received::Little { packets: 0, within: Duration::ZERO }));
+        }
     }
 
     /// Why the test failed, given a gateway that is silent and what the line received. What somebody said tells more than what was lost,

@@ -199,3 +199,12 @@ fn answers_that_waited_while_the_kernel_was_read_are_heard_before_a_verdict() {
     assert_eq!(world.said_since(start), Vec::<String>::new());
     assert_eq!(world.state_of("a"), "online");
 }
+
+#[test]
+fn without_further_attempts_a_refusal_is_not_waited_out() {
+    let mut world = healthy(2, Config::count(2).check(|check| check.attempts = 0), 1);
+    world.line("wan0").unreachable = true;
+    let took = world.pass_until(secs(10), |world| world.traffic() == "wan1");
+    assert!(took < ms(1200), "an interval, not an interval and timeout: {took:?}");
+    assert!(world.reason_of("a").contains("host unreachable"), "{}", world.reason_of("a"));
+}

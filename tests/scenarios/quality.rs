@@ -392,3 +392,19 @@ fn a_page_that_is_another_one_is_not_lost() {
         "its server is ill, not the line"
     );
 }
+
+#[test]
+fn a_link_that_comes_back_quick_is_not_slow_for_what_it_was() {
+    let mut world = healthy(2, Config::count(2).check(slow), 5);
+    world.line("wan0").rtt = ms(600);
+    wait(&mut world, secs(180), |world| state(world, "a") == "degraded");
+    world.disturb(|kernel| kernel.set_carrier("wan0", false));
+    world.pass(secs(5));
+    world.line("wan0").rtt = ms(20);
+    let start = world.now;
+    world.disturb(|kernel| kernel.set_carrier("wan0", true));
+    world.pass(secs(120));
+    let said = world.said_since(start);
+    assert!(!said.iter().any(|line| line.contains("degraded")), "{said:?}");
+    assert_eq!(state(&world, "a"), "online");
+}

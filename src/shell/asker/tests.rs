@@ -1,3 +1,5 @@
+//! Real sockets on two uplinks that look the same, with servers that answer, say nothing, or answer wrongly.
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Instant;

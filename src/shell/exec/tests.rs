@@ -1,3 +1,5 @@
+//! Real scripts: what they find in their environment, how they end, and that nothing of them stays.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;

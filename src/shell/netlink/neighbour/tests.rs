@@ -1,3 +1,5 @@
+//! The kernel's own neighbour table, in namespaces, with gateways that answer or do not.
+
 use std::time::Instant;
 
 use super::*;
