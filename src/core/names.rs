@@ -15,6 +15,8 @@ use crate::settings::TestSettings;
 /// However long the servers say it may be kept, an answer is believed at least and at most this long.
 const SHORTEST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(3600);
+/// Names of a provider that are asked for at once: each takes a socket. The others wait for the next check.
+const MAX_ASKED: usize = 8;
 /// Addresses kept of a name.
 const MAX_ADDRESSES: usize = 4;
 
@@ -79,7 +81,8 @@ impl Core {
         let Some(device) = provider.usable().map(|uplink| uplink.device) else { return };
         let servers: Vec<IpAddr> = provider.name_servers().collect();
         let timeout = provider.settings.check.timeout;
-        for it in provider.names.iter_mut().filter(|it| !it.asked && it.fresh_until <= now) {
+        let room = MAX_ASKED.saturating_sub(provider.names.iter().filter(|it| it.asked).count());
+        for it in provider.names.iter_mut().filter(|it| !it.asked && it.fresh_until <= now).take(room) {
             if servers.is_empty() {
                 it.known = true;
                 // What was known goes on being asked.

@@ -95,14 +95,15 @@ pub(super) fn settings(name: &str, test: &Layer) -> TestSettings {
         "http" => {
             let status: Vec<u16> = test.numbers("status").into_iter().filter_map(|it| u16::try_from(it).ok()).collect();
             // Such addresses are there to answer so, and a portal answers everything with 200.
-            let empty = targets.iter().all(|it| it.path.ends_with("/generate_204"));
+            let expect = stack.text("expect");
+            let empty = expect.is_none() && targets.iter().all(|it| it.path.ends_with("/generate_204"));
             TestKind::Http {
                 status: match status.as_slice() {
                     [] if empty => vec![204],
                     [] => vec![200, 204],
                     _ => status,
                 },
-                expect: stack.text("expect"),
+                expect,
             }
         }
         "arp" => TestKind::Arp,

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use failoverd::event::Event;
+use std::collections::BTreeSet;
+
 use failoverd::settings::{Host, Target};
 
 use super::healthy;
@@ -112,6 +114,24 @@ fn names_beside_addresses() {
     let status = world.core().status(world.now);
     assert_eq!(status.providers.iter().map(|it| it.failed).collect::<Vec<_>>(), [0, 0], "the others are asked");
     assert!((18..=22).contains(&world.asked.len()), "and the name once a minute: {}", world.asked.len());
+}
+
+#[test]
+fn many_names_are_asked_for_a_few_at_a_time() {
+    let hosts: Vec<Host> = (0..40).map(|number| Host::Name(format!("host{number}.example"))).collect();
+    let many = config().with(|it| it.tests[0].targets = hosts.into_iter().map(Target::of).collect());
+    let mut world = lines(9);
+    for (line, net) in [("wan0", 100), ("wan1", 101)] {
+        let names = (0..40).map(|number| (format!("host{number}.example"), vec![ip(198, 51, net, number)]));
+        world.line(line).names.extend(names);
+    }
+    world.start(many.0);
+    world.pass(ms(15));
+    assert_eq!(world.asked.len(), 16, "eight each");
+    world.pass(secs(40));
+    assert_eq!((world.state_of("a").as_str(), world.state_of("b").as_str()), ("online", "online"));
+    let asked: BTreeSet<_> = world.asked.iter().map(|(_, provider, name)| (*provider, name)).collect();
+    assert_eq!(asked.len(), 80, "all in the end");
 }
 
 #[test]
