@@ -132,6 +132,7 @@ impl Core {
                         (failure, _) => failure,
                     };
                     record(provider, now, check, out);
+                    self.ended = true;
                 }
                 (Step::Heard { test, target, answered }, _) => {
                     let test = provider.tests.get(test);
