@@ -100,6 +100,10 @@ pub struct Core {
     warm_at: Option<Moment>,
     missed: targets::Missed,
     connections: forget::Connections,
+    /// A check has ended, and what follows from that is not done yet.
+    ended: bool,
+    /// When something is due, but for the checks on their way.
+    due: Option<Moment>,
 }
 
 impl Core {
@@ -154,6 +158,8 @@ impl Core {
             warm_at: None,
             missed: targets::Missed::default(),
             connections: forget::Connections::default(),
+            ended: false,
+            due: Some(now),
         };
         core.wait_for_netifd(now);
         core
@@ -162,6 +168,8 @@ impl Core {
     /// Takes one fact in and answers with what is to be done. Spurious events and calls too early are harmless.
     pub fn handle(&mut self, now: Moment, event: Event) -> Vec<Action> {
         let mut out = Vec::new();
+        // Nothing comes as often, and nothing but its own check depends on one that does not end that.
+        let answer = matches!(event, Event::Icmp { .. } | Event::Answered { .. });
         match event {
             Event::Kernel { snapshot, after, applied } => self.kernel_read(now, snapshot, after, applied, &mut out),
             Event::Interfaces(interfaces) => self.interfaces_told(now, interfaces, &mut out),
@@ -189,17 +197,22 @@ impl Core {
             // With other facts, answers that came in time may still wait to be told: only a wake-up says that there are none.
             Event::Wakeup => (0..self.providers.len()).for_each(|index| self.tick(index, now, &mut out)),
         }
-        self.advance(now, &mut out);
+        if std::mem::take(&mut self.ended) || !answer {
+            self.advance(now, &mut out);
+            self.due = self.next_due();
+        }
         out
     }
 
     /// When [`Event::Wakeup`] is due, if nothing else happens before.
     pub fn next_wakeup(&self) -> Option<Moment> {
+        self.probed().filter_map(|provider| provider.prober.deadline()).chain(self.due).min()
+    }
+
+    fn next_due(&self) -> Option<Moment> {
         let any_reliable = self.any_reliable();
-        let checks = self.probed().filter_map(|provider| {
-            let active = self.active == Some(provider.id);
-            provider.prober.deadline().into_iter().chain(provider.next_begin(active, any_reliable)).min()
-        });
+        let checks =
+            self.probed().filter_map(|provider| provider.next_begin(self.active == Some(provider.id), any_reliable));
         let checks =
             checks.chain(self.interfaces_due()).chain(self.stopping.then_some(self.stop_by)).chain(self.warm_at);
         if let Some(until) = self.hold.filter(|_| self.snapshot.is_some()) {

@@ -6,7 +6,8 @@ use std::collections::BinaryHeap;
 pub fn ordered<T, Key: Ord>(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> Key) -> Vec<T> {
     let mut all: Vec<T> = Vec::new();
     for item in items {
-        let place = all.partition_point(|other| key(other) <= key(&item));
+        let own = key(&item);
+        let place = all.partition_point(|other| key(other) <= own);
         all.insert(place, item);
     }
     all

@@ -356,7 +356,7 @@ impl Provider {
     /// When its next check begins, given that it is active and whether anything is reliable; `None`: not probed.
     pub fn next_begin(&self, active: bool, any_reliable: bool) -> Option<Moment> {
         let asleep = (self.cold && !self.check_now) || self.awaits_names();
-        if self.path != Path::Clear || self.usable().is_none() || self.prober.is_running() || asleep {
+        if !matches!(self.path, Path::Clear) || self.usable().is_none() || self.prober.is_running() || asleep {
             return None;
         }
         let Some(last) = self.last_begin.filter(|_| !self.check_now) else { return Some(Moment::default()) };

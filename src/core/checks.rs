@@ -133,6 +133,7 @@ impl Core {
                         (failure, _) => failure,
                     };
                     record(provider, now, check, out);
+                    self.ended = true;
                 }
                 (Step::Heard { test, target, answered }, _) => {
                     let test = provider.tests.get(test);

@@ -105,14 +105,17 @@ impl Askers {
         if let Some((_, event)) = self.done.pop_front() {
             return Poll::Ready(event);
         }
-        let Some(Poll::Ready(keys)) = self.ready.as_ref().map(|ready| ready.poll(context)) else {
-            return Poll::Pending;
-        };
-        for key in keys {
-            self.go_on(key);
-        }
-        if let Some((_, event)) = self.done.pop_front() {
-            return Poll::Ready(event);
+        // A second look mostly finds nothing, which is cheaper than to be woken for it.
+        for _ in 0..2 {
+            let Some(Poll::Ready(keys)) = self.ready.as_ref().map(|ready| ready.poll(context)) else {
+                return Poll::Pending;
+            };
+            for key in keys {
+                self.go_on(key);
+            }
+            if let Some((_, event)) = self.done.pop_front() {
+                return Poll::Ready(event);
+            }
         }
         // Somebody may be flooding us: the others get their turn before we look again.
         context.waker().wake_by_ref();
