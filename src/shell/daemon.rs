@@ -160,8 +160,11 @@ impl Daemon {
         self.feed(Event::Advice(advice));
         self.feed(Event::Wakeup);
         while !self.stopped {
-            // As long as one thing after the other is ready, nothing else lets tokio look whether a deadline or an answer has come.
-            tokio::task::yield_now().await;
+            // As long as one thing after the other is ready, nothing else lets tokio look whether a deadline or an answer has come. Right
+            // after a reading it must not: an answer that has come since may have taken a way that is not read yet.
+            if !just_read {
+                tokio::task::yield_now().await;
+            }
             let now = clock::now();
             let waiting = self.checks.iter().map(|check| check.until).min();
             let unread = self.unread.as_ref().map(|(at, _)| *at);
