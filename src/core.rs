@@ -183,6 +183,7 @@ impl Core {
                     provider.prober.received(now, packets, address.map(|address| (address, gateway)), random, steps)
                 });
             }
+            Event::Filtered(_) => {}
             Event::Reload(settings) => self.reload(now, *settings, &mut out),
             Event::ConfigError(problems) => self.config_refused(problems, &mut out),
             Event::Advice(advice) => self.advised(advice, &mut out),

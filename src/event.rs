@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::icmp::Icmp;
-use crate::kernel::{Applied, IfIndex, LookupQuestion, Network, RouteChange, Snapshot};
+use crate::kernel::{Applied, IfIndex, LookupQuestion, Mark, Network, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::netifd::Interface;
 use crate::notice::Notice;
@@ -74,6 +74,8 @@ pub enum Event {
         /// Its addresses, or why there are none.
         outcome: Result<Resolved, String>,
     },
+    /// The answer to [`Action::Filter`]: the text is in force, or why not, for people.
+    Filtered(Result<(), String>),
     /// The answer to [`Action::CountReceived`].
     Received {
         /// Of which provider.
@@ -171,19 +173,38 @@ pub enum Action {
     },
     /// Read netifd's interfaces, then tell them by [`Event::Interfaces`]; nothing if netifd cannot be asked.
     ReadInterfaces,
-    /// Forget every connection that leaves with one of these source addresses or came in to it, and no other.
-    ForgetConnections {
-        /// Of providers that went down.
-        addresses: Vec<IpAddr>,
-        /// The networks that are no provider's: what came from there to such an address did not come in through a provider.
-        inside: Vec<Network>,
-    },
+    /// Forget these connections, and no other.
+    ForgetConnections(Stranded),
+    /// Have nftables load this text in one transaction, then tell by [`Event::Filtered`] and in further snapshots what became of it. At most
+    /// one is on its way.
+    Filter(String),
     /// Write the state file before anything that follows.
     Save(State),
     /// Something a person or a program wants to know.
     Notice(Notice),
     /// Everything of ours is out of the kernel: exit.
     Stopped,
+}
+
+/// Connections that are to be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stranded {
+    /// Every one that leaves with one of these source addresses or came in to it.
+    Addresses {
+        /// Of providers that went down.
+        addresses: Vec<IpAddr>,
+        /// The networks that are no provider's: what came from there to such an address did not come in through a provider.
+        inside: Vec<Network>,
+    },
+    /// Every one with this mark. Only asked for while nftables holds our table: a kernel that knows marks there knows them here.
+    Marked(Mark),
+    /// Of those with this mark the UDP ones that the router itself has begun, with one of these addresses: tunnels.
+    OwnDatagrams {
+        /// The mark.
+        mark: Mark,
+        /// The router's own addresses.
+        addresses: Vec<IpAddr>,
+    },
 }
 
 /// What a name leads to.

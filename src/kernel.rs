@@ -95,6 +95,8 @@ pub struct Snapshot {
     pub all_rp_filter: u32,
     /// The kernel's answers to the look-ups last asked for, in the order of the question.
     pub lookups: Vec<Lookup>,
+    /// The handle of nftables' table `inet failover` (`NFTA_TABLE_HANDLE`), while there is one. A table made anew has another.
+    pub filter: Option<u64>,
 }
 
 /// A network device.
@@ -154,14 +156,45 @@ pub enum RouteKind {
 }
 
 /// How many next hops a route has, and where they are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NextHops {
     /// One, in the route itself.
     Single,
-    /// `RTA_MULTIPATH`.
+    /// `RTA_MULTIPATH` of a route of ours: several, in the kernel's order. The kernel hashes source and destination address
+    /// (`net.ipv4.fib_multipath_hash_policy` 0), and passes over hops that are dead.
+    Shared(Vec<Hop>),
+    /// `RTA_MULTIPATH` of somebody else, carried along in `other`.
     Multipath,
     /// `RTA_NH_ID`: a nexthop object.
     Object,
+}
+
+/// One of several next hops of a route (`struct rtnexthop`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Hop {
+    /// Device.
+    pub device: IfIndex,
+    /// Next hop; `None`: point-to-point.
+    pub gateway: Option<IpAddr>,
+    /// `RTNH_F_ONLINK`.
+    pub onlink: bool,
+    /// Share of the traffic among the weights of all, 1 to 256 (`rtnh_hops` is one less).
+    pub weight: u16,
+}
+
+/// What a route of ours tells TCP and IP about the line (`RTA_METRICS`); somebody else's stay in `other`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RouteOptions {
+    /// `RTAX_MTU`, bytes.
+    pub mtu: Option<u32>,
+    /// `RTAX_ADVMSS`, bytes.
+    pub advmss: Option<u32>,
+    /// `RTAX_INITCWND`, segments.
+    pub initcwnd: Option<u32>,
+    /// `RTAX_INITRWND`, segments.
+    pub initrwnd: Option<u32>,
+    /// `RTAX_QUICKACK`, 0 or 1.
+    pub quickack: Option<u32>,
 }
 
 /// A netlink attribute that we carry along without looking into it.
@@ -200,6 +233,8 @@ pub struct Route {
     pub onlink: bool,
     /// Where the next hops are.
     pub next_hops: NextHops,
+    /// `RTA_METRICS` of a route of ours.
+    pub options: RouteOptions,
     /// All other attributes (metrics, flow...), in order, as they are to be written again.
     pub other: Vec<RawAttribute>,
 }
@@ -223,6 +258,17 @@ pub enum Selector {
     OutgoingDevice(IfIndex),
     /// `from ADDRESS/PREFIX`.
     Source(Network),
+    /// `fwmark VALUE/MASK`.
+    Mark(Mark),
+}
+
+/// Bits of a packet's or connection's mark that are ours: the id of a provider within `option mark_mask`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark {
+    /// The bits, shifted to their place.
+    pub value: u32,
+    /// Which bits are meant. Never zero: whoever asks for no bit means every connection.
+    pub mask: u32,
 }
 
 /// An ip rule of ours. One that the shell cannot express in these terms has `selector: None` and is only ever deleted.

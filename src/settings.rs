@@ -10,6 +10,7 @@ mod layer;
 mod load;
 mod option;
 mod problem;
+mod rule;
 pub mod schema;
 mod target;
 mod test;
@@ -22,11 +23,13 @@ use std::time::Duration;
 pub use describe::describe;
 pub use export::export;
 pub use load::{BUILTIN_TEST, Loaded, exercise, parse};
+pub use option::protocol_number;
 pub use problem::Problem;
 pub(crate) use problem::did_you_mean;
 pub use target::{Host, Target};
 
-use crate::kernel::{Metric, RulePriority, TableId};
+use crate::event::ProviderId;
+use crate::kernel::{Mark, Metric, Network, RouteOptions, RulePriority, TableId};
 
 /// The whole of `/etc/config/failover`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct Settings {
     pub mark_mask: u32,
     /// `flush_conntrack`: whether the connections of a provider that went down are forgotten.
     pub flush_conntrack: bool,
+    /// `inbound`, of settings or of any provider: whether replies to connections that come in leave where they came in.
+    pub inbound: bool,
     /// `dns_routes`: whether a reliable provider's DNS servers get a host route through it.
     pub dns_routes: bool,
     /// `log_level`.
@@ -61,6 +66,24 @@ pub struct Settings {
     pub providers: Vec<ProviderSettings>,
     /// `config test` sections in file order; the built-in one if the file has none.
     pub tests: Vec<TestSettings>,
+    /// `config rule` sections in file order, the disabled ones too.
+    pub rules: Vec<RuleSettings>,
+}
+
+impl Settings {
+    /// Whether connections are marked with the provider that they go through: something configured needs it.
+    pub fn marks(&self) -> bool {
+        let sharing = || self.providers.iter().filter(|it| it.enabled && it.balance && it.default_route);
+        let tier =
+            || sharing().enumerate().any(|(at, it)| sharing().skip(at + 1).any(|other| other.priority == it.priority));
+        let drains = || self.providers.iter().any(|it| it.enabled && it.drain.is_some());
+        self.enabled && (self.inbound || self.rules.iter().any(|rule| rule.enabled) || drains() || tier())
+    }
+
+    /// The mark of the connections through a provider.
+    pub const fn mark_of(&self, id: ProviderId) -> Mark {
+        Mark { value: (id.0 as u32) << self.mark_mask.trailing_zeros(), mask: self.mark_mask }
+    }
 }
 
 /// One `config provider` section, with the check options of `settings` already merged in.
@@ -82,6 +105,18 @@ pub struct ProviderSettings {
     pub priority: u32,
     /// `weight`, 1 to 256, among providers of equal priority.
     pub weight: u16,
+    /// `balance`: may share a tier's traffic; without, it takes all of it or none.
+    pub balance: bool,
+    /// `default`: carries traffic that nobody has directed elsewhere.
+    pub default_route: bool,
+    /// `drain`: what becomes of its connections when traffic moves to a better provider; `None`: not said.
+    pub drain: Option<Drain>,
+    /// `static_routes`: networks that are always reached through it.
+    pub static_routes: Vec<Network>,
+    /// `sticky`: its static routes stay while it is offline.
+    pub sticky: bool,
+    /// `mtu`, `advmss`, `initcwnd`, `initrwnd`, `quickack`.
+    pub route_options: RouteOptions,
     /// `metered`.
     pub metered: bool,
     /// `cold_standby`: not probed while a better provider is good.
@@ -90,6 +125,81 @@ pub struct ProviderSettings {
     pub tests: Vec<String>,
     /// How this provider is checked.
     pub check: CheckSettings,
+}
+
+impl ProviderSettings {
+    /// What becomes of its connections when traffic moves to a better provider.
+    pub fn drain(&self) -> Drain {
+        self.drain.unwrap_or(if self.metered { Drain::Cut } else { Drain::Keep })
+    }
+}
+
+/// `option drain`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drain {
+    /// They live out their life there.
+    Keep,
+    /// They are forgotten.
+    Cut,
+    /// They are forgotten after that time.
+    After(Duration),
+}
+
+/// One `config rule` section: which new connections use which providers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSettings {
+    /// The section's name; `#` and its place among the rules, from 1, where it has none.
+    pub name: String,
+    /// `enabled`.
+    pub enabled: bool,
+    /// `src`: source addresses; empty: any.
+    pub source: Vec<AddressMatch>,
+    /// `dest`: destination addresses; empty: any.
+    pub destination: Vec<AddressMatch>,
+    /// `proto`: numbers of IP protocols; empty: any.
+    pub protocols: Vec<u8>,
+    /// `src_port`, with a protocol that has ports; empty: any.
+    pub source_ports: Vec<Ports>,
+    /// `dest_port`, likewise.
+    pub destination_ports: Vec<Ports>,
+    /// `device`: names of incoming devices; empty: any.
+    pub devices: Vec<String>,
+    /// `dscp`: values of the field, 0 to 63; empty: any.
+    pub dscp: Vec<u8>,
+    /// `use`: names of providers, the first reliable one is used.
+    pub providers: Vec<String>,
+    /// `fallback`: what happens when none of them is reliable.
+    pub fallback: Fallback,
+    /// `local`: whether the router's own connections are meant too.
+    pub local: bool,
+}
+
+/// One item of `src` or `dest`. Without items of its own kind everything fits; of several, one that is not negated must fit, if there
+/// is one, and none that is negated may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressMatch {
+    /// Written with `!` before it.
+    pub negated: bool,
+    /// The address or network.
+    pub network: Network,
+}
+
+/// A port, or a range of them with both ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+}
+
+/// `option fallback` of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// The next rule is not asked: the connection goes where traffic without rules goes.
+    Default,
+    /// The connection is refused.
+    Unreachable,
 }
 
 /// Where a provider's device comes from.

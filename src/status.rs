@@ -39,8 +39,26 @@ pub struct Status {
     /// Problems of a configuration that was refused; the one before it is in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_errors: Vec<String>,
+    /// Whether connections are marked: `on`, `failed` (a warning says why); absent: nothing needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<String>,
+    /// `config rule` sections that are enabled, in file order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleStatus>,
     /// Every provider, in the order of preference of the moment: the slots' order.
     pub providers: Vec<ProviderStatus>,
+}
+
+/// One rule of [`Status`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// The section's name, or `#` and its place.
+    pub name: String,
+    /// The provider that such connections use now; absent: none of its own is reliable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// `option fallback`.
+    pub fallback: String,
 }
 
 /// One provider of [`Status`].
@@ -64,14 +82,35 @@ pub struct ProviderStatus {
     /// Times it became unreliable within the last hour.
     #[serde(default)]
     pub flaps: u32,
-    /// Holds the lowest metric.
+    /// Holds the lowest metric, alone or with others of its tier.
     pub active: bool,
+    /// Its share of the traffic, while it shares the lowest metric with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_percent: Option<f64>,
     /// The verdict of the reliability counters.
     pub reliable: bool,
     /// `option priority`.
     pub priority: u32,
     /// `option weight`.
     pub weight: u16,
+    /// `option balance`.
+    #[serde(default)]
+    pub balance: bool,
+    /// `option default`.
+    #[serde(default)]
+    pub default: bool,
+    /// `option drain`, or its default: `keep`, `cut` or a time like `10m`.
+    #[serde(default)]
+    pub drain: String,
+    /// Seconds until the connections that are left on it are forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_in: Option<u64>,
+    /// The mark of its connections, like `0x1000000/0x3f000000`, while connections are marked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
+    /// Destinations that other programs have nailed to it by a route of their own, while it is offline: they are not ours to move.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<String>,
     /// `option metered`.
     pub metered: bool,
     /// `option interface`.

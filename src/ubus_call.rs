@@ -3,10 +3,12 @@
 //! Fed by the shell's connection with the bytes of a call; the event loop gets a typed [`Call`].
 
 use std::fmt;
+use std::net::Ipv4Addr;
 
 use ubus::blobmsg::BlobType;
 use ubus::{BlobBuilder, BlobIter, BlobRef, BlobValue};
 
+use crate::settings::protocol_number;
 use crate::ubus_value::text;
 
 /// The name of our object on ubus, and of our event.
@@ -66,8 +68,29 @@ pub enum Call {
     },
     /// `draft`: what `failoverd init` would write.
     Draft,
+    /// `connections`: how many there are through each provider.
+    Connections,
+    /// `route`: which rule, which provider and which route of the kernel a packet would get.
+    Route(Packet),
 }
 
+/// A packet that is asked about, the first of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Where it comes from; an address of the router itself: from there.
+    pub source: Ipv4Addr,
+    /// Where it goes.
+    pub destination: Ipv4Addr,
+    /// Number of the IP protocol; `None`: any that no rule asks for.
+    pub protocol: Option<u8>,
+    /// Destination port.
+    pub port: Option<u16>,
+}
+
+const SOURCE: (&str, BlobType) = ("source", BlobType::String);
+const DESTINATION: (&str, BlobType) = ("destination", BlobType::String);
+const PROTOCOL: (&str, BlobType) = ("protocol", BlobType::String);
+const PORT: (&str, BlobType) = ("port", BlobType::Int32);
 const PROVIDER: (&str, BlobType) = ("provider", BlobType::String);
 const LIMIT: (&str, BlobType) = ("limit", BlobType::Int32);
 const PARTS: (&str, BlobType) = ("parts", BlobType::Int8);
@@ -88,6 +111,8 @@ const METHODS: &[(&str, &[(&str, BlobType)])] = &[
     ("schema", &[]),
     ("validate", &[CONFIG]),
     ("draft", &[]),
+    ("connections", &[]),
+    ("route", &[SOURCE, DESTINATION, PROTOCOL, PORT]),
 ];
 
 /// The methods in the form that goes into ADD_OBJECT.
@@ -142,6 +167,22 @@ impl Call {
             "schema" => Ok(Self::Schema),
             "validate" => Ok(Self::Validate { config: required(get(CONFIG).map(string).transpose()?)? }),
             "draft" => Ok(Self::Draft),
+            "connections" => Ok(Self::Connections),
+            "route" => {
+                let address = |wanted| {
+                    let text = required(get(wanted).map(string).transpose()?)?;
+                    text.parse().map_err(|_| UbusStatus::InvalidArgument)
+                };
+                let protocol = get(PROTOCOL).map(string).transpose()?;
+                let protocol = protocol.map(|text| protocol_number(&text).ok_or(UbusStatus::InvalidArgument));
+                let port = small(PORT)?.map(|port| u16::try_from(port).map_err(|_| UbusStatus::InvalidArgument));
+                Ok(Self::Route(Packet {
+                    source: address(SOURCE)?,
+                    destination: address(DESTINATION)?,
+                    protocol: protocol.transpose()?,
+                    port: port.transpose()?,
+                }))
+            }
             _ => Err(UbusStatus::MethodNotFound),
         }
     }

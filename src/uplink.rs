@@ -5,7 +5,9 @@
 use std::net::IpAddr;
 
 use crate::event::ProviderId;
-use crate::kernel::{Address, IfIndex, Link, Metric, Network, NextHops, Route, RouteKind, Snapshot, TableId};
+use crate::kernel::{
+    Address, IfIndex, Link, Metric, Network, NextHops, Route, RouteKind, RouteOptions, Snapshot, TableId,
+};
 use crate::netifd::{DefaultRoute, Interface, Known};
 use crate::reason::Reason;
 use crate::settings::{GatewaySetting, ProviderSettings, UplinkSource};
@@ -183,6 +185,7 @@ impl Uplink {
             source: Some(self.address),
             onlink: false,
             next_hops: NextHops::Single,
+            options: RouteOptions::default(),
             other: vec![],
         }
     }

@@ -91,7 +91,7 @@ fn every_configuration_is_one() {
 #[test]
 fn every_value_is_allowed() {
     let others = ["masq", "peerdns", "dns_metric", "strictorder"];
-    let kinds = [SectionKind::Settings, SectionKind::Provider, SectionKind::Test];
+    let kinds = [SectionKind::Settings, SectionKind::Provider, SectionKind::Test, SectionKind::Rule];
     let mut seen = 0;
     for path in PAGES {
         for code in marked(&read(path), '`') {

@@ -18,6 +18,7 @@ fn reference() -> String {
             "`config provider 'NAME'`; every option of a check can be set here too, for this provider alone",
         ),
         (SectionKind::Test, "`config test 'NAME'`"),
+        (SectionKind::Rule, "`config rule 'NAME'`, or without a name"),
     ] {
         writeln!(text, "\n{title}\n\n| option | default | must be | meaning |\n|---|---|---|---|").unwrap();
         for option in OPTIONS.iter().filter(|option| option.sections.first() == Some(&section)) {

@@ -11,7 +11,7 @@
 use std::net::IpAddr;
 
 use super::{Core, log};
-use crate::event::{Action, ProviderId};
+use crate::event::{Action, ProviderId, Stranded};
 use crate::kernel::{Address, IfIndex, Network, Snapshot};
 use crate::settings::LogLevel;
 
@@ -62,7 +62,7 @@ impl Core {
         }
         if !own.is_empty() {
             let addresses = own.into_iter().map(|it| it.address).collect();
-            out.push(Action::ForgetConnections { addresses, inside: self.inside(snapshot) });
+            out.push(Action::ForgetConnections(Stranded::Addresses { addresses, inside: self.inside(snapshot) }));
         }
         self.connections.held = held;
     }

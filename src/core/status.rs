@@ -34,6 +34,8 @@ impl Core {
             switches: self.switches,
             overridden_by: self.overridden_by.iter().map(|route| self.describe_route(route)).collect(),
             config_errors: self.config_errors.clone(),
+            marks: None,
+            rules: vec![],
             providers: self.by_rank().map(|provider| self.provider_status(provider, now)).collect(),
         }
     }
@@ -95,6 +97,13 @@ impl Core {
             reliable: provider.is_reliable(),
             priority: provider.settings.priority,
             weight: provider.settings.weight,
+            share_percent: None,
+            balance: provider.settings.balance,
+            default: provider.settings.default_route,
+            drain: String::new(),
+            drain_in: None,
+            mark: None,
+            stranded: vec![],
             metered: provider.settings.metered,
             interface,
             proto: told.as_ref().map(|it| it.proto.clone()).filter(|proto| !proto.is_empty()),

@@ -49,6 +49,7 @@ fn describe_rule(rule: &Rule, links: &[Link]) -> String {
     let selector = match rule.selector {
         Some(Selector::OutgoingDevice(device)) => format!(" oif {}", device_name(device, links)),
         Some(Selector::Source(source)) => format!(" from {source}"),
+        Some(Selector::Mark(mark)) => format!(" fwmark {:#x}/{:#x}", mark.value, mark.mask),
         None => String::new(),
     };
     format!("{}{selector} lookup {}", rule.priority.0, rule.table.0)
@@ -80,7 +81,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::kernel::{Metric, Network, NextHops, PROTOCOL, RulePriority, SCOPE_UNIVERSE, Sysctl};
+    use crate::kernel::{Metric, Network, NextHops, PROTOCOL, RouteOptions, RulePriority, SCOPE_UNIVERSE, Sysctl};
 
     fn route(table: TableId, metric: u32, kind: RouteKind) -> Route {
         let unicast = kind == RouteKind::Unicast;
@@ -97,6 +98,7 @@ mod tests {
             source: None,
             onlink: false,
             next_hops: NextHops::Single,
+            options: RouteOptions::default(),
             other: vec![],
         }
     }

@@ -4,7 +4,8 @@
 
 use super::{Member, Wanted};
 use crate::kernel::{
-    Metric, Network, NextHops, PROTOCOL, Route, RouteKind, Rule, RulePriority, SCOPE_UNIVERSE, Selector, TableId,
+    Metric, Network, NextHops, PROTOCOL, Route, RouteKind, RouteOptions, Rule, RulePriority, SCOPE_UNIVERSE, Selector,
+    TableId,
 };
 use crate::uplink::table_of;
 
@@ -29,6 +30,7 @@ pub(super) fn table_routes(base: TableId, member: &Member<'_>) -> Vec<Route> {
         source: None,
         onlink: false,
         next_hops: NextHops::Single,
+        options: RouteOptions::default(),
         other: vec![],
     };
     let uplink = member.uplink.into_iter();

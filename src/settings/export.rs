@@ -60,7 +60,7 @@ fn form((kind, must, example): &(&str, &str, &str)) -> Value {
 fn limits(kind: Kind) -> Option<(u32, u32)> {
     let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
     match kind {
-        Kind::Duration { min, max } => Some((millis(min), millis(max))),
+        Kind::Duration { min, max } | Kind::Drain { min, max } => Some((millis(min), millis(max))),
         Kind::Number { min, max } => Some((min, max)),
         Kind::CountOrAll { max } => Some((1, max)),
         _ => None,
@@ -86,6 +86,12 @@ fn word(kind: Kind) -> &'static str {
         Kind::Target => "target",
         Kind::Name => "name",
         Kind::Script => "script",
+        Kind::Network => "network",
+        Kind::AddressMatch => "address_match",
+        Kind::Ports => "ports",
+        Kind::Protocol => "protocol",
+        Kind::Dscp => "dscp",
+        Kind::Drain { .. } => "drain",
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::option::{self, Value};
 use super::problem::did_you_mean;
-use super::schema::{OPTIONS, OptionSpec, SYNONYMS, SectionKind};
-use super::{GatewaySetting, Limits, Required};
+use super::schema::{Kind, OPTIONS, OptionSpec, SYNONYMS, SectionKind};
+use super::{Drain, GatewaySetting, Limits, Required};
 use crate::text::nearest;
 use crate::uci::{Section, Short, UciOption, UciValue};
 
@@ -66,6 +66,9 @@ impl Layer {
             found.warnings.push((*line, format!("{}: {name} replaces the one on line {earlier}", self.label)));
         }
         match &option.value {
+            UciValue::Single(text) if spec.list && in_one_line(spec.kind) => {
+                text.split_whitespace().for_each(|item| self.push(spec, *line, item, found));
+            }
             UciValue::Single(text) => self.push(spec, *line, text, found),
             UciValue::List(items) if spec.list => {
                 for item in items {
@@ -128,6 +131,11 @@ impl Layer {
             .collect()
     }
 
+    /// The values of a list, as far as `pick` takes them.
+    pub(super) fn each<T>(&self, name: &str, pick: impl Fn(&Value) -> Option<T>) -> Vec<T> {
+        self.values.iter().filter(|(spec, ..)| spec.name == name).filter_map(|(_, _, value)| pick(value)).collect()
+    }
+
     /// The addresses of a list, or of an option without default.
     pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
         let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
@@ -135,6 +143,20 @@ impl Layer {
             .filter_map(|(_, _, value)| if let Value::Address(address) = value { Some(*address) } else { None })
             .collect()
     }
+}
+
+/// Whether several may stand in one option, with blanks between them, as OpenWrt's own files have it.
+const fn in_one_line(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Network
+            | Kind::AddressMatch
+            | Kind::Ports
+            | Kind::Protocol
+            | Kind::Dscp
+            | Kind::Device
+            | Kind::Reference(_)
+    )
 }
 
 /// Why an option cannot stand here.
@@ -220,6 +242,11 @@ impl Stack<'_> {
 
     pub(super) fn required(&self) -> Required {
         if let Some(Value::Required(required)) = self.value("required") { required } else { Required::All }
+    }
+
+    /// `None` where nothing is given.
+    pub(super) fn drain(&self) -> Option<Drain> {
+        if let Some(Value::Drain(drain)) = self.value("drain") { Some(drain) } else { None }
     }
 
     pub(super) fn gateway(&self) -> GatewaySetting {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::check;
 use super::layer::{Findings, Layer, Stack};
+use super::option::Value;
 use super::problem::{Problem, did_you_mean};
 use super::schema::SectionKind;
 use super::{
     CheckSettings, Failback, LastResort, LogLevel, ProviderSettings, Recover, Settings, TestKind, TestSettings,
-    UplinkSource, test,
+    UplinkSource, rule, test,
 };
-use crate::kernel::{Metric, RulePriority, TableId};
+use crate::kernel::{Metric, RouteOptions, RulePriority, TableId};
 use crate::order::ordered;
 use crate::uci::{self, Section, Short};
 
@@ -80,17 +81,19 @@ pub(super) struct Sheet {
     pub(super) providers: Vec<(String, Layer)>,
     /// Likewise.
     pub(super) tests: Vec<(String, Layer)>,
+    /// Rules need no name.
+    pub(super) rules: Vec<(String, Layer)>,
 }
 
 impl Sheet {
     fn read(file: &uci::File, found: &mut Findings) -> Self {
-        let mut sheet =
-            Self { settings: Layer::empty(SectionKind::Settings), providers: Vec::new(), tests: Vec::new() };
+        let settings = Layer::empty(SectionKind::Settings);
+        let mut sheet = Self { settings, providers: Vec::new(), tests: Vec::new(), rules: Vec::new() };
         for (section, next) in file.sections.iter().zip(file.sections.iter().skip(1).map(Some).chain([None])) {
             let Some(kind) = SectionKind::of(&section.kind) else {
                 let hint = match section.kind.as_str() {
                     "settings" | "global" | "globals" => " (did you mean config failover 'settings'?)".into(),
-                    other => did_you_mean(other, ["failover", "provider", "test"]),
+                    other => did_you_mean(other, ["failover", "provider", "test", "rule"]),
                 };
                 found.problems.push((section.line, format!("unknown section type '{}'{hint}", Short(&section.kind))));
                 continue;
@@ -105,6 +108,12 @@ impl Sheet {
                 SectionKind::Settings => {
                     let text = "a failover section must be named: config failover 'settings'";
                     found.problems.push((section.line, text.into()));
+                }
+                SectionKind::Rule => {
+                    let place = sheet.rules.len() + 1;
+                    let name = if name.is_empty() { format!("#{place}") } else { name };
+                    layer.label = format!("rule '{}'", Short(&name));
+                    sheet.rules.push((name, layer));
                 }
                 SectionKind::Provider | SectionKind::Test => {
                     if name.is_empty() {
@@ -172,7 +181,12 @@ impl Sheet {
                 .zip(&self.providers)
                 .map(|(place, (name, layer))| self.provider(place, name, layer))
                 .collect(),
+            inbound: self.providers.iter().map(|(_, it)| it).chain([&self.settings]).any(|it| {
+                let own = [it];
+                Stack(&own).flag("inbound")
+            }),
             tests: self.tests(),
+            rules: self.rules.iter().map(|(name, layer)| rule::settings(name, layer)).collect(),
         }
     }
 
@@ -192,6 +206,18 @@ impl Sheet {
             address: layer.addresses("address").first().copied(),
             priority: stack.number("priority").unwrap_or(place),
             weight: stack.number("weight").and_then(|weight| u16::try_from(weight).ok()).unwrap_or(1),
+            balance: stack.flag("balance"),
+            default_route: stack.flag("default"),
+            drain: stack.drain(),
+            static_routes: layer.each("static_routes", |it| if let Value::Network(it) = it { Some(*it) } else { None }),
+            sticky: stack.flag("sticky"),
+            route_options: RouteOptions {
+                mtu: stack.number("mtu"),
+                advmss: stack.number("advmss"),
+                initcwnd: stack.number("initcwnd"),
+                initrwnd: stack.number("initrwnd"),
+                quickack: layer.line_of("quickack").map(|_| stack.flag("quickack").into()),
+            },
             metered: stack.flag("metered"),
             cold_standby: stack.flag("cold_standby"),
             tests: self.tests_of(layer),
@@ -245,7 +271,7 @@ fn repeated(section: &Section, layer: &Layer, found: &mut Findings) {
             SectionKind::Settings => {
                 found.warnings.push((line, format!("{}: continues the section on line {}", layer.label, section.line)));
             }
-            SectionKind::Provider | SectionKind::Test => {
+            SectionKind::Provider | SectionKind::Test | SectionKind::Rule => {
                 found.problems.push((line, format!("{}: there is one on line {} already", layer.label, section.line)));
             }
         }

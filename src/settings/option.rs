@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::problem::did_you_mean;
 use super::schema::{Kind, MASK_BITS, OptionSpec, TEST_TYPES};
 use super::target::{self, is_name};
-use super::{GatewaySetting, Required, duration};
+use super::{AddressMatch, Drain, GatewaySetting, Ports, Required, duration};
+use crate::kernel::Network;
 use crate::uci;
 
 /// A value of any [`Kind`].
@@ -22,6 +23,10 @@ pub(super) enum Value {
     Text(String),
     Address(IpAddr),
     Gateway(GatewaySetting),
+    Network(Network),
+    AddressMatch(AddressMatch),
+    Ports(Ports),
+    Drain(Drain),
 }
 
 impl OptionSpec {
@@ -80,7 +85,60 @@ pub(super) fn read(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Gateway if text.contains(|c: char| !"0123456789abcdefABCDEF:.".contains(c)) => Err(must()),
         Kind::Gateway => machine(text).map(|address| Value::Gateway(GatewaySetting::Address(address))),
         Kind::Address => machine(text).map(Value::Address),
+        Kind::Network => network(text).filter(|it| it.prefix > 0).map(Value::Network).ok_or_else(must),
+        Kind::AddressMatch => {
+            let (negated, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest.trim_start()));
+            network(rest).map(|network| Value::AddressMatch(AddressMatch { negated, network })).ok_or_else(must)
+        }
+        Kind::Ports => ports(text).map(Value::Ports).ok_or_else(must),
+        Kind::Protocol => protocol_number(text).map(|it| Value::Number(it.into())).ok_or_else(must),
+        Kind::Dscp => dscp(text).map(Value::Number).ok_or_else(must),
+        Kind::Drain { .. } if text == "keep" => Ok(Value::Drain(Drain::Keep)),
+        Kind::Drain { .. } if text == "cut" => Ok(Value::Drain(Drain::Cut)),
+        Kind::Drain { min, max } => match duration::read(text) {
+            Some(read) if (min..=max).contains(&read) => Ok(Value::Drain(Drain::After(read))),
+            _ => Err(must()),
+        },
     }
+}
+
+/// An IPv4 network, or an address as a network of its own.
+fn network(text: &str) -> Option<Network> {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "32"));
+    let address: Ipv4Addr = address.parse().ok()?;
+    let prefix = number(prefix, 0, 32)?;
+    Some(Network::new(IpAddr::V4(address), u8::try_from(prefix).ok()?))
+}
+
+fn ports(text: &str) -> Option<Ports> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let port = |text| number(text, 0, 65_535).and_then(|port| u16::try_from(port).ok());
+    let (first, last) = (port(first)?, port(last)?);
+    (first <= last).then_some(Ports { first, last })
+}
+
+/// The names of netfilter's usual suspects (protocol numbers of IANA).
+pub(super) const PROTOCOLS: &[(&str, u32)] =
+    &[("tcp", 6), ("udp", 17), ("icmp", 1), ("sctp", 132), ("gre", 47), ("esp", 50), ("ah", 51)];
+
+/// The number of a protocol that is named or numbered.
+pub fn protocol_number(text: &str) -> Option<u8> {
+    let named = PROTOCOLS.iter().find(|(name, _)| *name == text).map(|(_, it)| *it);
+    named.or_else(|| number(text, 0, 255)).and_then(|it| u8::try_from(it).ok())
+}
+
+/// RFC 2474 (class selectors), RFC 2597 (assured forwarding), RFC 3246 (expedited forwarding), RFC 8622 (lower effort).
+fn dscp(text: &str) -> Option<u32> {
+    let class = |from: &str, low, high| text.strip_prefix(from).and_then(|rest| number(rest, low, high));
+    match text {
+        "ef" => Some(46),
+        "le" => Some(1),
+        _ => class("cs", 0, 7).map(|class| class * 8).or_else(|| match class("af", 11, 43)? {
+            drop if (1..=3).contains(&(drop % 10)) => Some(drop / 10 * 8 + drop % 10 * 2),
+            _ => None,
+        }),
+    }
+    .or_else(|| number(text, 0, 63))
 }
 
 fn number(text: &str, min: u32, max: u32) -> Option<u32> {

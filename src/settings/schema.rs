@@ -32,6 +32,8 @@ pub enum SectionKind {
     Provider,
     /// `config test 'NAME'`
     Test,
+    /// `config rule 'NAME'`, or without a name
+    Rule,
 }
 
 /// What an option takes.
@@ -82,6 +84,23 @@ pub enum Kind {
     Name,
     /// The absolute path of a script.
     Script,
+    /// A network.
+    Network,
+    /// An address or a network, with `!` before it or without.
+    AddressMatch,
+    /// A port or a range of ports.
+    Ports,
+    /// An IP protocol.
+    Protocol,
+    /// A value of the DSCP field.
+    Dscp,
+    /// What becomes of connections: a word, or a duration within limits.
+    Drain {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
 }
 
 /// The bits a mark mask must have: one mark for each of [`MAX_PROVIDERS`], and zero for none.
@@ -97,6 +116,7 @@ const SETTINGS: &[SectionKind] = &[SectionKind::Settings];
 const CHECK: &[SectionKind] = &[SectionKind::Settings, SectionKind::Provider];
 const PROVIDER: &[SectionKind] = &[SectionKind::Provider];
 const TEST: &[SectionKind] = &[SectionKind::Test];
+const RULE: &[SectionKind] = &[SectionKind::Rule];
 
 const HOUR: u64 = 3_600_000;
 
@@ -122,6 +142,10 @@ const fn list(
 
 const fn millis(min: u64, max: u64) -> Kind {
     Kind::Duration { min: Duration::from_millis(min), max: Duration::from_millis(max) }
+}
+
+const fn drain(min: u64, max: u64) -> Kind {
+    Kind::Drain { min: Duration::from_millis(min), max: Duration::from_millis(max) }
 }
 
 const fn number(min: u32, max: u32) -> Kind {
@@ -164,6 +188,8 @@ pub static OPTIONS: &[OptionSpec] = &[
     option("base_priority", SETTINGS, number(1, 32_765 - RULE_SPAN), "7000", "ip rules have priorities from this on, 1000 at most"),
     option("mark_mask", SETTINGS, Kind::Mask, "0x3f000000", "bits of fwmark and ct mark that are failoverd's"),
     option("flush_conntrack", SETTINGS, Kind::Flag, "1", "whether the connections of a provider that went down are forgotten"),
+    option("inbound", CHECK, Kind::Flag, "0", "whether replies to connections that come in leave where they came in; 1 anywhere turns it on for all"),
+    option("drain", CHECK, drain(1000, 24 * HOUR), "", "connections of a provider when a better one takes over again: keep, cut, or a time they are kept; empty: keep, and cut for a metered provider"),
     option("dns_routes", SETTINGS, Kind::Flag, "1", "whether the DNS servers of a reliable provider get a host route through it"),
     option("log_level", SETTINGS, Kind::Choice(&["error", "warning", "info", "debug"]), "info", "least important message that is logged"),
 
@@ -175,6 +201,15 @@ pub static OPTIONS: &[OptionSpec] = &[
     option("address", PROVIDER, Kind::Address, "", "source address; omitted: the device's first one"),
     option("priority", PROVIDER, number(0, 65_535), "", "lower is preferred; omitted: the place in the file, from 1"),
     option("weight", PROVIDER, number(1, 256), "1", "share of the traffic among providers of equal priority"),
+    option("balance", PROVIDER, Kind::Flag, "1", "whether it shares traffic with providers of equal priority; 0: it is used alone, as those of other priorities are"),
+    option("default", PROVIDER, Kind::Flag, "1", "whether it carries traffic that no rule directs; 0: only what comes in through it, rules and bound sockets"),
+    list("static_routes", PROVIDER, Kind::Network, "", "network that is always reached through this provider, while it is not offline"),
+    option("sticky", PROVIDER, Kind::Flag, "0", "whether its static routes stay while it is offline"),
+    option("mtu", PROVIDER, number(68, 65_535), "", "mtu of its default routes; empty: the device's"),
+    option("advmss", PROVIDER, number(40, 65_495), "", "TCP segment size that its default routes advertise"),
+    option("initcwnd", PROVIDER, number(1, 1000), "", "first congestion window of TCP on its default routes, in segments"),
+    option("initrwnd", PROVIDER, number(1, 1000), "", "first receive window of TCP on its default routes, in segments"),
+    option("quickack", PROVIDER, Kind::Flag, "", "quick acknowledgements of TCP on its default routes; empty: as the kernel likes"),
     option("metered", PROVIDER, Kind::Flag, "0", "whether traffic costs money: checked less often"),
     option("cold_standby", PROVIDER, Kind::Flag, "0", "whether it is not checked at all while a better provider is good"),
     list("test", PROVIDER, Kind::Reference(SectionKind::Test), "", "test to use; omitted: every test"),
@@ -188,6 +223,18 @@ pub static OPTIONS: &[OptionSpec] = &[
     list("status", TEST, number(100, 599), "", "http: expected status; omitted: 200 and 204, or 204 alone where every target ends in /generate_204"),
     option("expect", TEST, Kind::Text, "", "dns: address that must be in the answer; http: what the page must contain"),
     option("script", TEST, Kind::Script, "", "exec: path of the script, whose exit status is the answer"),
+
+    option("enabled", RULE, Kind::Flag, "1", "whether this rule is used"),
+    list("src", RULE, Kind::AddressMatch, "", "where a connection comes from; with ! before it: where not"),
+    list("dest", RULE, Kind::AddressMatch, "", "where it goes; with ! before it: where not"),
+    list("proto", RULE, Kind::Protocol, "", "protocol: tcp, udp, icmp, sctp, gre, esp, ah or a number; omitted: any, or tcp and udp with ports"),
+    list("src_port", RULE, Kind::Ports, "", "source port or range of ports"),
+    list("dest_port", RULE, Kind::Ports, "", "destination port or range of ports"),
+    list("device", RULE, Kind::Device, "", "device that a connection comes in by"),
+    list("dscp", RULE, Kind::Dscp, "", "DSCP of its first packet: 0 to 63, cs0 to cs7, af11 to af43, ef or le"),
+    list("use", RULE, Kind::Reference(SectionKind::Provider), "", "provider for such connections; of several the first reliable one"),
+    option("fallback", RULE, Kind::Choice(&["default", "unreachable"]), "default", "when none of them is reliable: where other traffic goes, or nowhere"),
+    option("local", RULE, Kind::Flag, "0", "whether the router's own connections are meant too"),
 ];
 
 /// What people write who come from elsewhere, and what they mean.
@@ -210,7 +257,7 @@ pub(super) const SYNONYMS: &[(&str, &str)] = &[
 impl SectionKind {
     /// Of a section's type in UCI.
     pub fn of(kind: &str) -> Option<Self> {
-        [Self::Settings, Self::Provider, Self::Test].into_iter().find(|known| known.uci_type() == kind)
+        [Self::Settings, Self::Provider, Self::Test, Self::Rule].into_iter().find(|known| known.uci_type() == kind)
     }
 
     /// The section's type in UCI.
@@ -219,6 +266,7 @@ impl SectionKind {
             Self::Settings => "failover",
             Self::Provider => "provider",
             Self::Test => "test",
+            Self::Rule => "rule",
         }
     }
 }
@@ -249,6 +297,14 @@ impl Kind {
             Self::Target => "a host, host:port or http://host/path, as the type wants it".into(),
             Self::Name => "a domain name".into(),
             Self::Script => "an absolute path".into(),
+            Self::Network => "an IPv4 network, like 203.0.113.0/24".into(),
+            Self::AddressMatch => "an IPv4 address or network, with '!' before it or without".into(),
+            Self::Ports => "a port or a range of ports, like 8000-8100".into(),
+            Self::Protocol => "tcp, udp, icmp, sctp, gre, esp, ah or a number from 0 to 255".into(),
+            Self::Dscp => "a DSCP: 0 to 63, cs0 to cs7, af11 to af43, ef or le".into(),
+            Self::Drain { min, max } => {
+                format!("keep or cut, or between {} and {}", duration::show(*min), duration::show(*max))
+            }
             Self::Gateway => "an IPv4 address, or 'none'".into(),
         }
     }

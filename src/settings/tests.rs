@@ -63,6 +63,12 @@ fn defaults_are_those_of_the_contract() {
         address: None,
         priority: 1,
         weight: 1,
+        balance: true,
+        default_route: true,
+        drain: None,
+        static_routes: vec![],
+        sticky: false,
+        route_options: RouteOptions::default(),
         metered: false,
         cold_standby: false,
         tests: vec!["internet".into()],
@@ -83,10 +89,12 @@ fn defaults_are_those_of_the_contract() {
         base_priority: RulePriority(7000),
         mark_mask: 0x3f00_0000,
         flush_conntrack: true,
+        inbound: false,
         dns_routes: true,
         log_level: LogLevel::Info,
         providers: vec![provider],
         tests: vec![TestSettings { name: "internet".into(), kind: TestKind::ping(), targets }],
+        rules: vec![],
     };
     assert_eq!(settings, want);
 }
@@ -379,6 +387,12 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
         (_, Kind::Device) => "eth9",
         (_, Kind::Name) => "other.example",
         (_, Kind::Script) => "/root/other",
+        (_, Kind::Network) => "203.0.113.0/24",
+        (_, Kind::AddressMatch) => "!203.0.113.0/24",
+        (_, Kind::Ports) => "8000-8100",
+        (_, Kind::Protocol) => "tcp",
+        (_, Kind::Dscp) => "af41",
+        (_, Kind::Drain { .. }) => "10m",
         (_, Kind::Address | Kind::Gateway | Kind::Target) => "192.0.2.9",
     }
 }
@@ -410,10 +424,11 @@ fn every_option_of_the_table_has_an_effect() {
                     if ["script", "status", "expect"].contains(&spec.name) { "" } else { "option target 1.1.1.1\n" };
                 format!(
                     "config failover settings\n{}config provider a\n{source}{}config provider b\noption interface w\n\
-                     config test t\n{target}{}config test u\noption target 1.1.1.1\n",
+                     config test t\n{target}{}config test u\noption target 1.1.1.1\nconfig rule r\n{}",
                     at(SectionKind::Settings),
                     at(SectionKind::Provider),
-                    at(SectionKind::Test)
+                    at(SectionKind::Test),
+                    at(SectionKind::Rule)
                 )
             };
             let without = beside(spec.name);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use failoverd::core::Core;
 use failoverd::draft::Draft;
-use failoverd::event::{Action, Event, Neighbour, State};
+use failoverd::event::{Action, Event, Neighbour, State, Stranded};
 use failoverd::init::{self, Facts, default_devices};
 use failoverd::kernel::{Applied, LookupQuestion, RouteChange};
 use failoverd::member::object;
@@ -285,7 +285,11 @@ impl Daemon {
                 return self.change(changes);
             }
             Action::ReadInterfaces => self.bus.read_interfaces(),
-            Action::ForgetConnections { addresses, inside } => self.connections.forget(addresses, inside),
+            Action::ForgetConnections(Stranded::Addresses { addresses, inside }) => {
+                self.connections.forget(addresses, inside)
+            }
+            Action::ForgetConnections(_) => {}
+            Action::Filter(_) => {}
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,
@@ -405,6 +409,7 @@ impl Daemon {
             Call::Schema => Ok(settings::export()),
             Call::Validate { config } => Ok(config::verdict(&self.places.config, &config)),
             Call::Draft => Ok(self.draft()),
+            Call::Connections | Call::Route(_) => Err(UbusStatus::NotSupported),
         };
         self.bus.reply(reply_to, answer);
     }

@@ -8,7 +8,7 @@ use super::Way;
 use crate::event::ProviderId;
 use crate::kernel::{
     Address, IfIndex, Link, Lookup, LookupAnswer, LookupQuestion, Metric, Network, NextHops, PROTOCOL_STATIC, Route,
-    RouteChange, RouteKind, Rule, SCOPE_UNIVERSE, Snapshot, TableId,
+    RouteChange, RouteKind, RouteOptions, Rule, SCOPE_UNIVERSE, Snapshot, TableId,
 };
 use crate::netifd::{DefaultRoute, Interface};
 use crate::settings::{GatewaySetting, ProviderSettings, UplinkSource};
@@ -90,6 +90,7 @@ impl World {
                 source: None,
                 onlink: true,
                 next_hops: NextHops::Single,
+                options: RouteOptions::default(),
                 other: vec![],
             });
         }
@@ -125,6 +126,7 @@ impl World {
             Lookup { question: *question, answer }
         });
         Snapshot {
+            filter: None,
             links: there().map(Place::link).collect(),
             addresses: there().filter(|place| place.missing != "no_address").map(Place::address).collect(),
             routes: self.routes.clone(),

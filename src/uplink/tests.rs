@@ -21,6 +21,12 @@ fn provider(gateway: GatewaySetting, address: Option<&str>) -> ProviderSettings 
         address: address.map(ip),
         priority: 1,
         weight: 1,
+        balance: true,
+        default_route: true,
+        drain: None,
+        static_routes: vec![],
+        sticky: false,
+        route_options: RouteOptions::default(),
         metered: false,
         cold_standby: false,
         tests: vec![],
@@ -66,6 +72,7 @@ fn default(table: TableId, gateway: Option<&str>, metric: u32, protocol: u8) -> 
         source: None,
         onlink: false,
         next_hops: NextHops::Single,
+        options: RouteOptions::default(),
         other: vec![],
     }
 }

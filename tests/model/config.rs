@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use failoverd::kernel::{Metric, RulePriority, TableId};
+use failoverd::kernel::{Metric, RouteOptions, RulePriority, TableId};
 use failoverd::settings::{
     CheckSettings, Failback, GatewaySetting, LastResort, LogLevel, ProviderSettings, Settings, TestKind, TestSettings,
     UplinkSource,
@@ -36,6 +36,12 @@ pub fn provider(name: &str, device: &str, priority: u32) -> ProviderSettings {
         address: None,
         priority,
         weight: 1,
+        balance: true,
+        default_route: true,
+        drain: None,
+        static_routes: vec![],
+        sticky: false,
+        route_options: RouteOptions::default(),
         metered: false,
         cold_standby: false,
         tests: vec!["internet".to_owned()],
@@ -61,6 +67,7 @@ impl Config {
             base_priority: RulePriority(7000),
             mark_mask: 0x3f00_0000,
             flush_conntrack: true,
+            inbound: false,
             dns_routes: true,
             log_level: LogLevel::Info,
             providers,
@@ -69,6 +76,7 @@ impl Config {
                 kind: TestKind::ping(),
                 targets: TARGETS.map(Into::into).to_vec(),
             }],
+            rules: vec![],
         })
     }
 

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use failoverd::event::ProviderId;
 use failoverd::kernel::{
-    Address, Applied, IfIndex, Link, Lookup, LookupQuestion, Metric, Network, NextHops, Outcome, PROTOCOL, Route,
-    RouteChange, RouteKind, Rule, RulePriority, SCOPE_LINK, SCOPE_UNIVERSE, Selector, Snapshot, Sysctl, TableId,
+    Address, Applied, IfIndex, Link, Lookup, LookupQuestion, Mark, Metric, Network, NextHops, Outcome, PROTOCOL, Route,
+    RouteChange, RouteKind, RouteOptions, Rule, RulePriority, SCOPE_LINK, SCOPE_UNIVERSE, Selector, Snapshot, Sysctl,
+    TableId,
 };
 
 use super::fib::{Fib, How};
@@ -23,6 +24,7 @@ pub struct KernelRule {
     pub priority: RulePriority,
     pub device: Option<String>,
     pub source: Option<Network>,
+    pub mark: Option<Mark>,
     pub table: TableId,
     pub suppress_prefix: Option<u32>,
 }
@@ -34,6 +36,8 @@ pub struct Kernel {
     pub fib: Fib,
     pub rules: Vec<KernelRule>,
     pub all_rp_filter: u32,
+    /// nftables' table of ours.
+    pub filter: Option<u64>,
 }
 
 impl Kernel {
@@ -143,6 +147,7 @@ impl Kernel {
             source: Some(address.address),
             onlink: false,
             next_hops: NextHops::Single,
+            options: RouteOptions::default(),
             other: vec![],
         };
         let _ = self.fib.insert(route, How::Append);
@@ -163,6 +168,7 @@ impl Kernel {
             source: None,
             onlink: false,
             next_hops: NextHops::Single,
+            options: RouteOptions::default(),
             other: vec![],
         }
     }
@@ -222,15 +228,17 @@ impl Kernel {
     }
 
     fn kernel_rule(&self, rule: &Rule) -> Option<KernelRule> {
-        let (device, source) = match rule.selector? {
-            Selector::OutgoingDevice(index) => (Some(self.by_index(index)?.name.clone()), None),
-            Selector::Source(network) => (None, Some(network)),
+        let (device, source, mark) = match rule.selector? {
+            Selector::OutgoingDevice(index) => (Some(self.by_index(index)?.name.clone()), None, None),
+            Selector::Source(network) => (None, Some(network), None),
+            Selector::Mark(mark) => (None, None, Some(mark)),
         };
         Some(KernelRule {
             protocol: PROTOCOL,
             priority: rule.priority,
             device,
             source,
+            mark,
             table: rule.table,
             suppress_prefix: rule.suppress_prefix,
         })
@@ -256,6 +264,7 @@ impl Kernel {
         let rules = self.rules.iter().filter(|rule| rule.protocol == PROTOCOL).map(|rule| {
             let device = rule.device.as_ref().and_then(|name| self.links.iter().find(|link| link.name == *name));
             let selector = match (device, rule.source) {
+                (None, None) if rule.device.is_none() => rule.mark.map(Selector::Mark),
                 (Some(link), None) => Some(Selector::OutgoingDevice(link.index)),
                 (None, Some(source)) if rule.device.is_none() => Some(Selector::Source(source)),
                 _ => None,
@@ -272,6 +281,7 @@ impl Kernel {
                 .collect(),
             rules: rules.collect(),
             all_rp_filter: self.all_rp_filter,
+            filter: self.filter,
             lookups: questions.iter().map(|&question| Lookup { question, answer: self.look_up(question) }).collect(),
         }
     }

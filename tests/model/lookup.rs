@@ -46,6 +46,7 @@ impl Kernel {
         let main = (TableId::MAIN, None);
         let matching = self.rules.iter().filter(|rule| {
             (rule.device.is_none() || rule.device == name)
+                && rule.mark.is_none()
                 && rule.source.is_none_or(|network| source.is_some_and(|source| network.contains(source)))
         });
         for (table, suppress) in matching.map(|rule| (rule.table, rule.suppress_prefix)).chain([main]) {

@@ -114,6 +114,7 @@ impl Found {
             protocol: 0,
             priority: RulePriority(1001),
             device: None,
+            mark: None,
             source: Some(failoverd::kernel::Network::new(ip(10, 99, 0, 0), 16)),
             table: table(200),
             suppress_prefix: None,
@@ -145,8 +146,15 @@ impl Found {
             let device = line.map_or("gone0".to_owned(), |line| format!("wan{line}"));
             let (priority, device) = (RulePriority(priority), Some(device));
             let suppress_prefix = suppress.then_some(0);
-            let rule =
-                KernelRule { protocol: PROTOCOL, priority, device, source: None, table: table(id), suppress_prefix };
+            let rule = KernelRule {
+                protocol: PROTOCOL,
+                priority,
+                device,
+                source: None,
+                mark: None,
+                table: table(id),
+                suppress_prefix,
+            };
             kernel.insert_rule(rule);
         }
         for &(id, line, metric) in &self.copies {

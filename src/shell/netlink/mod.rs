@@ -60,7 +60,7 @@ impl Kernel {
         for question in lookups {
             answers.push(self.lookup(question)?);
         }
-        Ok(Snapshot { links, addresses, routes, rules, all_rp_filter, lookups: answers })
+        Ok(Snapshot { links, addresses, routes, rules, all_rp_filter, lookups: answers, filter: None })
     }
 
     /// Carries out one change.

@@ -6,11 +6,12 @@
 use std::net::IpAddr;
 
 use failoverd::kernel::{
-    IfIndex, LookupAnswer, LookupQuestion, Metric, Network, NextHops, RawAttribute, Route, RouteKind, TableId,
+    Hop, IfIndex, LookupAnswer, LookupQuestion, Metric, Network, NextHops, PROTOCOL, RawAttribute, Route, RouteKind,
+    RouteOptions, TableId,
 };
 
 use super::message::Message;
-use super::wire::{Body, INET, INET6, Malformed, address, split};
+use super::wire::{Attribute, Body, INET, INET6, Malformed, address, split};
 
 /// `RTM_NEWROUTE`.
 pub(super) const NEW: u16 = 24;
@@ -26,6 +27,7 @@ const OIF: u16 = 4;
 const GATEWAY: u16 = 5;
 const PRIORITY: u16 = 6;
 const PREFSRC: u16 = 7;
+const METRICS: u16 = 8;
 const MULTIPATH: u16 = 9;
 const CACHEINFO: u16 = 12;
 const TABLE: u16 = 15;
@@ -35,6 +37,13 @@ const EXPIRES: u16 = 23;
 const PAD: u16 = 24;
 const UID: u16 = 25;
 const NH_ID: u16 = 30;
+
+// Within METRICS (`RTAX_*`).
+const MTU: u16 = 2;
+const ADVMSS: u16 = 8;
+const INITCWND: u16 = 11;
+const INITRWND: u16 = 14;
+const QUICKACK: u16 = 15;
 
 /// `RTNH_F_ONLINK`.
 const ONLINK: u8 = 4;
@@ -58,6 +67,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Route, Malformed> {
         source: None,
         onlink: flags & u32::from(ONLINK) != 0,
         next_hops: NextHops::Single,
+        options: RouteOptions::default(),
         other: Vec::new(),
     };
     for attribute in attributes {
@@ -75,8 +85,20 @@ pub(super) fn parse(body: &[u8]) -> Result<Route, Malformed> {
                 let mut value = attribute.value.to_vec();
                 match id {
                     MULTIPATH => {
-                        route.next_hops = NextHops::Multipath;
                         clear_hop_states(&mut value);
+                        route.next_hops = match hops(&value) {
+                            Some(hops) if protocol == PROTOCOL => {
+                                route.next_hops = NextHops::Shared(hops);
+                                continue;
+                            }
+                            _ => NextHops::Multipath,
+                        };
+                    }
+                    METRICS if protocol == PROTOCOL => {
+                        if let Some(options) = options(&attribute) {
+                            route.options = options;
+                            continue;
+                        }
                     }
                     NH_ID => route.next_hops = NextHops::Object,
                     _ => {}
@@ -99,6 +121,67 @@ fn clear_hop_states(chain: &mut [u8]) {
             _ => return,
         }
     }
+}
+
+/// Reads a chain of `struct rtnexthop`; `None` if it holds anything that we do not write.
+fn hops(chain: &[u8]) -> Option<Vec<Hop>> {
+    let mut rest = chain;
+    let mut hops = Vec::new();
+    while let [l0, l1, flags, share, d0, d1, d2, d3, ..] = *rest {
+        let length = usize::from(u16::from_ne_bytes([l0, l1]));
+        let mut hop = Hop {
+            device: IfIndex(u32::from_ne_bytes([d0, d1, d2, d3])),
+            gateway: None,
+            onlink: flags & ONLINK != 0,
+            weight: u16::from(share) + 1,
+        };
+        let ([], attributes) = split(rest.get(8..length)?).ok()?;
+        for attribute in attributes {
+            match attribute.id() {
+                GATEWAY => hop.gateway = Some(attribute.address().ok()?),
+                _ => return None,
+            }
+        }
+        hops.push(hop);
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    rest.is_empty().then_some(hops)
+}
+
+/// Writes what [`hops`] reads.
+fn chain(hops: &[Hop]) -> Vec<u8> {
+    let mut chain = Vec::new();
+    for hop in hops {
+        let mut attributes = Body::default();
+        if let Some(gateway) = hop.gateway {
+            attributes.put_address(GATEWAY, gateway);
+        }
+        let attributes = attributes.into_bytes();
+        let length = u16::try_from(8 + attributes.len()).unwrap_or(u16::MAX);
+        chain.extend(length.to_ne_bytes());
+        chain.push(if hop.onlink { ONLINK } else { 0 });
+        chain.push(u8::try_from(hop.weight.saturating_sub(1)).unwrap_or(u8::MAX));
+        chain.extend(hop.device.0.to_ne_bytes());
+        chain.extend(attributes);
+    }
+    chain
+}
+
+/// Reads `RTA_METRICS`; `None` if it holds anything that we do not write.
+fn options(metrics: &Attribute<'_>) -> Option<RouteOptions> {
+    let mut options = RouteOptions::default();
+    for metric in metrics.nested().ok()? {
+        let value = metric.u32().ok()?;
+        match metric.id() {
+            MTU => options.mtu = Some(value),
+            ADVMSS => options.advmss = Some(value),
+            INITCWND => options.initcwnd = Some(value),
+            INITRWND => options.initrwnd = Some(value),
+            QUICKACK => options.quickack = Some(value),
+            _ => return None,
+        }
+    }
+    Some(options)
 }
 
 /// Writes a route, as wish or as key of what to delete.
@@ -134,6 +217,19 @@ pub(super) fn emit(route: &Route) -> Vec<u8> {
             Some(gateway) => body.put_address(GATEWAY, gateway),
             None => {}
         }
+    }
+    if let NextHops::Shared(hops) = &route.next_hops {
+        body.put(MULTIPATH, &chain(hops));
+    }
+    if route.options != RouteOptions::default() {
+        let RouteOptions { mtu, advmss, initcwnd, initrwnd, quickack } = route.options;
+        let mut metrics = Body::default();
+        for (id, value) in
+            [(MTU, mtu), (ADVMSS, advmss), (INITCWND, initcwnd), (INITRWND, initrwnd), (QUICKACK, quickack)]
+        {
+            value.into_iter().for_each(|value| metrics.put_u32(id, value));
+        }
+        body.nest(METRICS, &metrics);
     }
     for RawAttribute { kind, value } in &route.other {
         body.put(*kind, value);
@@ -202,10 +298,34 @@ mod tests {
                 source: Some("192.168.1.2".parse().unwrap()),
                 onlink: true,
                 next_hops: NextHops::Single,
+                options: RouteOptions::default(),
                 other: vec![RawAttribute { kind: 8 | 0x8000, value: vec![8, 0, 2, 0, 1, 2, 3, 4] }],
             };
             assert_eq!(parse(&emit(&route)), Ok(route));
         }
+    }
+
+    #[test]
+    fn a_shared_route_with_options_survives_writing_and_reading() {
+        let hop = |device, gateway: Option<&str>, weight| Hop {
+            device: IfIndex(device),
+            gateway: gateway.map(|it| it.parse().unwrap()),
+            onlink: gateway.is_some(),
+            weight,
+        };
+        let hops = vec![hop(7, Some("192.168.1.1"), 1), hop(8, None, 256), hop(9, Some("192.168.1.1"), 3)];
+        let options =
+            RouteOptions { mtu: Some(1400), initcwnd: Some(20), quickack: Some(1), ..RouteOptions::default() };
+        let single = parse(&dump_request(254, PROTOCOL)).unwrap();
+        let route = Route { next_hops: NextHops::Shared(hops), options, ..single };
+        assert_eq!(parse(&emit(&route)), Ok(route.clone()), "ours is understood");
+        let theirs = parse(&emit(&Route { protocol: 4, ..route.clone() })).unwrap();
+        assert_eq!(
+            (&theirs.next_hops, theirs.other.len()),
+            (&NextHops::Multipath, 2),
+            "somebody else's is carried along"
+        );
+        assert_eq!(emit(&theirs)[12..], emit(&Route { protocol: 4, ..route })[12..]);
     }
 
     #[test]

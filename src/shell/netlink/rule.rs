@@ -3,7 +3,7 @@
 //! Rules name their device; the rest of the program knows devices by index. A rule that is not of the form we write keeps its bytes,
 //! for it can still be deleted.
 
-use failoverd::kernel::{IfIndex, Link, Network, PROTOCOL, Rule, RulePriority, Selector, TableId};
+use failoverd::kernel::{IfIndex, Link, Mark, Network, PROTOCOL, Rule, RulePriority, Selector, TableId};
 
 use super::wire::{Body, INET, Malformed, split};
 
@@ -16,6 +16,8 @@ pub(super) const GET: u16 = 34;
 
 // Attributes (`FRA_*` of linux/fib_rules.h).
 const SRC: u16 = 2;
+const FWMARK: u16 = 10;
+const FWMASK: u16 = 16;
 const RULE_PRIORITY: u16 = 6;
 const SUPPRESS_IFGROUP: u16 = 13;
 const SUPPRESS_PREFIXLEN: u16 = 14;
@@ -48,6 +50,7 @@ pub(super) fn parse(body: &[u8], links: &[Link]) -> Result<Option<Rule>, Malform
         raw: Vec::new(),
     };
     let mut protocol = 0;
+    let (mut mark, mut mask) = (None, None);
     let mut expressible = action == TO_TABLE && tos == 0 && flags & INVERT == 0;
     for attribute in attributes {
         let selector = match attribute.id() {
@@ -67,6 +70,14 @@ pub(super) fn parse(body: &[u8], links: &[Link]) -> Result<Option<Rule>, Malform
                 protocol = attribute.u8()?;
                 continue;
             }
+            FWMARK => {
+                mark = Some(attribute.u32()?);
+                continue;
+            }
+            FWMASK => {
+                mask = Some(attribute.u32()?);
+                continue;
+            }
             PAD => continue,
             SUPPRESS_IFGROUP if attribute.u32()? == NONE => continue,
             OIFNAME => {
@@ -81,6 +92,14 @@ pub(super) fn parse(body: &[u8], links: &[Link]) -> Result<Option<Rule>, Malform
     }
     if protocol != PROTOCOL {
         return Ok(None);
+    }
+    match (mark, mask) {
+        // The kernel tells no mark of 0; we write none either.
+        (None, None) => {}
+        (Some(value), Some(mask)) if rule.selector.is_none() => {
+            rule.selector = Some(Selector::Mark(Mark { value, mask }))
+        }
+        _ => expressible = false,
     }
     if !expressible || rule.selector.is_none() {
         rule.selector = None;
@@ -103,7 +122,7 @@ fn deletable(body: &[u8]) -> Vec<u8> {
 pub(super) fn device(rule: &Rule) -> Option<IfIndex> {
     match rule.selector {
         Some(Selector::OutgoingDevice(device)) => Some(device),
-        Some(Selector::Source(_)) | None => None,
+        Some(Selector::Source(_) | Selector::Mark(_)) | None => None,
     }
 }
 
@@ -114,7 +133,7 @@ pub(super) fn emit(rule: &Rule, name: Option<&str>) -> Vec<u8> {
     }
     let source = match rule.selector {
         Some(Selector::Source(source)) => Some(Network::new(source.address, source.prefix)),
-        Some(Selector::OutgoingDevice(_)) | None => None,
+        Some(Selector::OutgoingDevice(_) | Selector::Mark(_)) | None => None,
     };
     let src_len = source.map_or(0, |source| source.prefix);
     let table = u8::try_from(rule.table.0).unwrap_or(0);
@@ -126,6 +145,10 @@ pub(super) fn emit(rule: &Rule, name: Option<&str>) -> Vec<u8> {
         let mut bytes = name.as_bytes().to_vec();
         bytes.push(0);
         body.put(OIFNAME, &bytes);
+    }
+    if let Some(Selector::Mark(mark)) = rule.selector {
+        body.put_u32(FWMARK, mark.value);
+        body.put_u32(FWMASK, mark.mask);
     }
     body.put_u32(RULE_PRIORITY, rule.priority.0);
     body.put_u32(TABLE, rule.table.0);
@@ -168,6 +191,8 @@ mod tests {
         assert_eq!(parse(&emit(&by_device, Some("wan0")), &[link()]), Ok(Some(by_device)));
         let by_source = rule(Selector::Source(Network::new("192.168.1.2".parse().unwrap(), 32)));
         assert_eq!(parse(&emit(&by_source, None), &[]), Ok(Some(by_source)));
+        let by_mark = rule(Selector::Mark(Mark { value: 0x0100_0000, mask: 0x3f00_0000 }));
+        assert_eq!(parse(&emit(&by_mark, None), &[]), Ok(Some(by_mark)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId, Resolved};
+use failoverd::event::{Action, Event, Neighbour, ProbeToken, ProviderId, Resolved, Stranded};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{IfIndex, LookupQuestion, Outcome, RouteChange};
 use failoverd::netifd::Interface;
@@ -54,12 +54,13 @@ impl World {
                 let of_it = |event: &Pending| matches!(event, Pending::Event(Event::Resolved { provider: of, .. }) if *of == provider);
                 self.queue.retain(|_, event| !of_it(event));
             }
-            Action::ForgetConnections { addresses, inside } => {
+            Action::ForgetConnections(Stranded::Addresses { addresses, inside }) => {
                 self.inside = inside;
                 let early = addresses.iter().find(|it| self.first.contains(it));
                 assert_eq!(early, None, "forgotten while a slot of its provider is first");
                 self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));
             }
+            Action::ForgetConnections(_) | Action::Filter(_) => {}
         }
     }
 

@@ -7,7 +7,9 @@ mod watch;
 
 use std::time::{Duration, Instant};
 
-use failoverd::kernel::{Metric, Network, NextHops, RawAttribute, RouteKind, SCOPE_LINK, SCOPE_UNIVERSE, Selector};
+use failoverd::kernel::{
+    Metric, Network, NextHops, RawAttribute, RouteKind, RouteOptions, SCOPE_LINK, SCOPE_UNIVERSE, Selector,
+};
 
 use super::*;
 use crate::shell::testing::{Namespace, in_runtime, index, ip};
@@ -50,6 +52,7 @@ fn default_route(device: &str, gateway: &str, metric: u32) -> Route {
         source: None,
         onlink: false,
         next_hops: NextHops::Single,
+        options: RouteOptions::default(),
         other: Vec::new(),
     }
 }
