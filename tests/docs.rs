@@ -96,7 +96,7 @@ fn every_configuration_is_one() {
 /// `down '3'` and `option failback_delay '5'` in a sentence.
 #[test]
 fn every_value_is_allowed() {
-    let others = ["masq", "peerdns", "dns_metric", "strictorder"];
+    let others = ["masq", "peerdns", "dns_metric", "strictorder", "defaultroute", "nohostroute"];
     let kinds = [SectionKind::Settings, SectionKind::Provider, SectionKind::Test, SectionKind::Rule];
     let mut seen = 0;
     for path in PAGES {
