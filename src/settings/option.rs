@@ -45,7 +45,7 @@ impl Value {
 /// The same, of a network.
 pub(super) fn network_digest(network: Network) -> u32 {
     let IpAddr::V4(address) = network.address else { return 0 };
-    u32::from(address).rotate_left(network.prefix.into())
+    u32::from(address).wrapping_add(u32::from(network.prefix).wrapping_mul(0x9e37_79b9))
 }
 
 impl OptionSpec {

@@ -9,17 +9,17 @@ use super::*;
 
 const PATH: &str = "/etc/config/failover";
 
-fn load(text: &str) -> Settings {
+pub(super) fn load(text: &str) -> Settings {
     parse(PATH, text.as_bytes()).unwrap().settings
 }
 
 /// Problems as shown, without the file's name.
-fn problems(text: &str) -> Vec<String> {
+pub(super) fn problems(text: &str) -> Vec<String> {
     let shown = parse(PATH, text.as_bytes()).expect_err(text);
     shown.iter().map(|problem| problem.to_string().replace("/etc/config/failover:", "")).collect()
 }
 
-fn warnings(text: &str) -> Vec<String> {
+pub(super) fn warnings(text: &str) -> Vec<String> {
     let shown = parse(PATH, text.as_bytes()).unwrap().warnings;
     shown.iter().map(|warning| warning.to_string().replace("/etc/config/failover:", "")).collect()
 }
