@@ -13,6 +13,7 @@ mod paths;
 mod policy;
 mod recover;
 mod reload;
+mod route;
 mod series;
 mod status;
 mod targets;
@@ -20,6 +21,7 @@ mod why;
 mod words;
 
 pub use names::Name;
+pub use route::Way;
 pub use words::describe;
 
 use std::collections::VecDeque;
