@@ -10,8 +10,10 @@ mod kernel;
 mod names;
 mod netifd;
 mod paths;
+mod policy;
 mod recover;
 mod reload;
+mod route;
 mod series;
 mod status;
 mod targets;
@@ -19,6 +21,7 @@ mod why;
 mod words;
 
 pub use names::Name;
+pub use route::Way;
 pub use words::describe;
 
 use std::collections::VecDeque;
