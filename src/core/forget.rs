@@ -144,15 +144,9 @@ impl Core {
         }
     }
 
-    /// Whether connections are marked as they should be.
-    pub(super) fn marks_loaded(&self) -> bool {
-        self.settings.marks()
-    }
-
     /// Whether connections go through it, old ones at least.
     fn serves(&self, provider: &Provider, by_mark: bool) -> bool {
-        let works = if by_mark { provider.reliability.verdict() != Some(false) } else { provider.is_reliable() };
-        works || self.in_use(provider.id)
+        if by_mark { self.carries(provider) } else { provider.is_reliable() || self.in_use(provider.id) }
     }
 
     /// Whether no packet gets to its device any more, with its mark or without.
