@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use failoverd::member::{flag, list, object, text};
 use failoverd::table;
+use failoverd::text::wrap;
 use failoverd::ubus_call::{OBJECT, UbusStatus};
 use serde_json::{Map, Value};
 
@@ -97,7 +98,7 @@ fn worded(command: &Command, answer: &Value, Screen { width, colour }: Screen) -
         Command::Route { json, .. } => {
             let mut told = String::new();
             for sentence in list(answer, "sentences").iter().filter_map(Value::as_str) {
-                told = told + sentence + "\n";
+                told = told + &wrap(sentence, width, 2) + "\n";
             }
             let refused = answer.get("kernel").is_some_and(|kernel| kernel.get("refused").is_some());
             (told, flag(answer, "agrees") && !refused, *json)
