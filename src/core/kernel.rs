@@ -223,6 +223,12 @@ impl Core {
         out.push(Action::Change { sequence: self.sequence, changes, lookups });
     }
 
+    /// Whether it may carry traffic that is directed to it: not once it is known to be offline, unless all else is no better.
+    pub(super) fn carries(&self, provider: &Provider) -> bool {
+        let offline = provider.reliability.verdict() == Some(false) && self.active != Some(provider.id);
+        provider.usable().is_some() && !offline
+    }
+
     fn wanted(&self, snapshot: &Snapshot) -> Wanted<'_> {
         let providers: Vec<&Provider> = self.enabled().collect();
         let device = |it: &Provider| link_by_name(snapshot, it.device.as_deref()?).map(|link| link.index);
@@ -233,6 +239,8 @@ impl Core {
             let uplink = provider.uplink.as_ref().ok();
             let source_rule = self.settings.source_rules && provider.is_reliable() && uplink.is_some_and(alone);
             let dns: &[_] = if self.settings.dns_routes { &provider.dns_servers } else { &[] };
+            let keeps = self.carries(provider) || provider.settings.sticky;
+            let networks: &[_] = if keeps { &provider.settings.static_routes } else { &[] };
             Member {
                 id: provider.id,
                 device: device(provider),
@@ -241,6 +249,7 @@ impl Core {
                 source_rule,
                 reliable: provider.is_reliable(),
                 dns,
+                networks,
             }
         });
         Wanted {
