@@ -14,6 +14,7 @@ mod recover;
 mod reload;
 mod series;
 mod status;
+mod stranded;
 mod targets;
 mod why;
 mod words;
@@ -89,7 +90,7 @@ pub struct Core {
 
     ranking: Ranking,
     /// Which of the ranked ones were reliable.
-    reliable: Vec<bool>,
+    reliable: Vec<(bool, bool)>,
     active: Option<ProviderId>,
     active_since: Moment,
     switches: u64,
@@ -303,6 +304,12 @@ impl Core {
 
     fn probed(&self) -> impl Iterator<Item = &Provider> {
         self.enabled().filter(|provider| provider.usable().is_some())
+    }
+
+    /// Whether connections may go through it: nothing speaks against it, or there is nothing better.
+    fn carries(&self, provider: &Provider) -> bool {
+        let good = provider.reliability.verdict() != Some(false) || self.active == Some(provider.id);
+        self.takes_part(provider) && provider.usable().is_some() && good
     }
 
     fn any_reliable(&self) -> bool {

@@ -47,16 +47,15 @@ impl Core {
             let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
             out.push(log(LogLevel::Warning, None, text));
         }
-        // Reliability matters to the plan even where it changes no order: `from` rules and routes to DNS servers depend on it.
-        let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
-        self.dirty |= ranking.order != self.ranking.order
-            || ranking.active != self.ranking.active
-            || ((self.settings.source_rules || self.settings.dns_routes) && reliable != self.reliable);
-        self.reliable = reliable;
+        self.dirty |= ranking.order != self.ranking.order || ranking.active != self.ranking.active;
         self.ranking = ranking;
         if chosen != self.active {
             self.switch_to(now, chosen, out);
         }
+        // Reliability matters to the plan even where it changes no order: `from` rules, routes to DNS servers and to networks depend on it.
+        let reliable: Vec<(bool, bool)> = self.enabled().map(|it| (it.is_reliable(), self.carries(it))).collect();
+        self.dirty |= reliable != self.reliable;
+        self.reliable = reliable;
     }
 
     /// When it may take over from a provider that works, if both stay as they are. With the active one degraded that is a matter among

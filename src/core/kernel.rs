@@ -223,12 +223,6 @@ impl Core {
         out.push(Action::Change { sequence: self.sequence, changes, lookups });
     }
 
-    /// Whether it may carry traffic that is directed to it: not once it is known to be offline, unless all else is no better.
-    pub(super) fn carries(&self, provider: &Provider) -> bool {
-        let offline = provider.reliability.verdict() == Some(false) && self.active != Some(provider.id);
-        provider.usable().is_some() && !offline
-    }
-
     fn wanted(&self, snapshot: &Snapshot) -> Wanted<'_> {
         let providers: Vec<&Provider> = self.enabled().collect();
         let device = |it: &Provider| link_by_name(snapshot, it.device.as_deref()?).map(|link| link.index);

@@ -65,6 +65,11 @@ impl Core {
             let first = self.last_changes.first().map(|change| self.describe(change)).unwrap_or_default();
             warnings.push(format!("the kernel does not take a change, it is tried again: {first}"));
         }
+        for provider in &self.providers {
+            let name = &provider.settings.name;
+            let sentence = |it| format!("the route to {it} of another program leads into {name}, which is offline");
+            warnings.extend(self.stranded(provider).into_iter().map(sentence));
+        }
         warnings.extend(self.advice.iter().cloned());
         warnings
     }
@@ -103,7 +108,7 @@ impl Core {
             drain: String::new(),
             drain_in: None,
             mark: None,
-            stranded: vec![],
+            stranded: self.stranded(provider),
             metered: provider.settings.metered,
             interface,
             proto: told.as_ref().map(|it| it.proto.clone()).filter(|proto| !proto.is_empty()),

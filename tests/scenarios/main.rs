@@ -13,6 +13,7 @@ mod evidence;
 mod kernel;
 mod names;
 mod netifd;
+mod networks;
 mod outage;
 mod policy;
 mod quality;
