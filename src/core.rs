@@ -18,6 +18,7 @@ mod reload;
 mod route;
 mod series;
 mod status;
+mod stranded;
 mod targets;
 mod why;
 mod words;

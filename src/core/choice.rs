@@ -60,11 +60,10 @@ impl Core {
             self.switch_to(now, chosen, out);
         }
         self.share(sharing, out);
-        // Reliability matters to the plan even where it changes no order: `from` rules, routes to DNS servers and the rules for marks
-        // depend on it.
+        // Reliability matters to the plan even where it changes no order: `from` rules, routes to DNS servers and to networks, and the
+        // rules for marks depend on it.
         let reliable: Vec<(bool, bool)> = self.enabled().map(|it| (it.is_reliable(), self.carries(it))).collect();
-        let matters = self.settings.source_rules || self.settings.dns_routes || self.settings.marks();
-        self.dirty |= matters && reliable != self.reliable;
+        self.dirty |= reliable != self.reliable;
         self.reliable = reliable;
     }
 

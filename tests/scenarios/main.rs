@@ -15,6 +15,7 @@ mod kernel;
 mod marks;
 mod names;
 mod netifd;
+mod networks;
 mod outage;
 mod policy;
 mod quality;
