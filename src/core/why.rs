@@ -7,6 +7,8 @@ mod traffic;
 use std::cmp::Ordering;
 use std::time::Duration;
 
+use traffic::peers;
+
 use super::Core;
 use super::status::{milliseconds, percent};
 use crate::moment::Moment;
@@ -182,6 +184,11 @@ impl Core {
         Some(better.find(|it| at(it).is_some_and(|at| at <= soon)).unwrap_or(first))
     }
 
+    /// What decides between two that are as good as each other.
+    fn place_in_file(&self, provider: &Provider) -> (u32, Option<usize>) {
+        (provider.settings.priority, self.providers.iter().position(|it| it.id == provider.id))
+    }
+
     /// The best reliable one but this one.
     fn next_to(&self, provider: &Provider) -> Option<&Provider> {
         self.reliable_but(provider).first().copied()
@@ -244,7 +251,10 @@ impl Core {
             Standing::Pinned { .. } if !active.is_reliable() => None,
             Standing::Pinned { .. } => Some(Takeover::Never),
             Standing::LastResort(_) | Standing::Spare => Some(Takeover::AnyReliable),
-            _ if !self.sharing.is_empty() => Some(Takeover::Others(self.sharing_but(Some(active.id)))),
+            _ if !self.sharing.is_empty() => Some(match self.instead_of(active) {
+                Some(next) => Takeover::Next(&next.settings.name),
+                None => Takeover::Others(self.sharing_but(Some(active.id))),
+            }),
             _ => Some(
                 self.next_to(active)
                     .or_else(|| self.by_rank().find(|it| it.on_cold_standby()))
@@ -322,10 +332,11 @@ impl Core {
         };
         // The order of the file decides among equals; the active one goes first whatever they are, and the good ones before the others.
         let poor = |it: &Provider| it.is_degraded() && !self.is_good(it);
-        let file = |it: &Provider| self.providers.iter().position(|known| known.id == it.id);
-        let position = |it: &Provider| (poor(it), it.settings.priority, file(it));
+        let position = |it: &Provider| (poor(it), self.place_in_file(it));
         let mut before = self.reliable_but(provider);
-        before.retain(|it| position(it) < position(provider) || it.id == active.id);
+        // Those that share with it do not go before it, but for a degraded one.
+        let shares = |it: &Provider| peers(it, provider) && (good || !reliable);
+        before.retain(|it| (position(it) < position(provider) && !shares(it)) || it.id == active.id);
         let names = |all: Vec<&'a Provider>| all.into_iter().map(|it| it.settings.name.as_str()).collect();
         let manual = self.settings.failback == Failback::Manual;
         let delay = provider.failback_delay();
@@ -346,7 +357,7 @@ impl Core {
         // Then it is one of those that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
         let at = due.unwrap_or(now + delay);
         let goes_first = |it: &Provider| match self.failback_at(it) {
-            _ if it.id == active.id || poor(it) => false,
+            _ if it.id == active.id || poor(it) || shares(it) => false,
             _ if manual => before.iter().any(|known| known.id == it.id),
             Some(other) if it.settings.priority == own => (other, position(it)) < (at, position(provider)),
             other => it.settings.priority < own && other.is_some_and(|other| other <= at + MOMENT),

@@ -35,9 +35,15 @@ impl Core {
 
     /// Whether it would share the active one's traffic if it were good, and for long enough.
     pub(super) fn joins(&self, provider: &Provider, active: &Provider) -> bool {
-        let (own, other) = (&provider.settings, &active.settings);
-        let may = own.balance && other.balance && own.default_route && own.priority == other.priority;
+        let may = peers(provider, active) && provider.settings.default_route;
         may && provider.id != active.id && !self.in_use(provider.id) && !provider.on_cold_standby()
+    }
+
+    /// If the one that leads those that share fails, the best of all follows at once, also one that waits to take over or to join.
+    pub(super) fn instead_of(&self, one: &Provider) -> Option<&Provider> {
+        let good = self.reliable_but(one).into_iter().filter(|it| self.is_good(it));
+        let best = good.min_by_key(|it| self.place_in_file(it)).filter(|_| self.active == Some(one.id));
+        best.filter(|it| !self.in_use(it.id))
     }
 
     /// Where one that would share traffic stands.
@@ -93,6 +99,12 @@ impl Core {
             sentences.push(say!("Rules that refuse connections until it is reliable: {0}.", some(&refused)));
         }
     }
+}
+
+/// Whether they share traffic when both are good.
+pub(super) fn peers(one: &Provider, other: &Provider) -> bool {
+    let (one, other) = (&one.settings, &other.settings);
+    one.balance && other.balance && one.priority == other.priority
 }
 
 /// The first of many names, and how many there are more.
