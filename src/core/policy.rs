@@ -8,7 +8,7 @@ use crate::settings::{Fallback, RuleSettings};
 
 /// Where a rule sends the connections that it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub(super) enum Choice {
     /// Through this provider.
     Provider(ProviderId),
     /// Where they would go without rules: none of its providers is reliable.
