@@ -30,6 +30,7 @@ mod start;
 mod sysctls;
 mod targets;
 mod why;
+mod why_traffic;
 
 use model::{Config, World, secs};
 
