@@ -51,6 +51,11 @@ fn edit_one_field(router: &Router) {
     router.tab("test");
     router.edit("web");
     router.save_modal();
+    router.tab("rule");
+    for rule in 0..2 {
+        router.edit_nth(RULES, rule);
+        router.save_modal();
+    }
     assert_eq!(router.changes(), json!({}), "looking changes nothing");
     router.tab("provider");
     router.edit("fiber");
