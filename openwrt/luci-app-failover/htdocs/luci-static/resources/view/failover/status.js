@@ -126,7 +126,7 @@ return view.extend({
 	/* Never two countings at once. */
 	count() {
 		if (this.status && !this.counting && !(performance.now() - this.counted < PAUSE))
-			this.counting = failover.connections().then(answer => answer.providers, () => []).then(found => {
+			this.counting = failover.connections().then(answer => answer.providers).catch(() => []).then(found => {
 				this.connections = Object.fromEntries(found.map(({ name, connections }) => [ name, connections ]));
 				this.counted = performance.now();
 				this.counting = null;
@@ -167,7 +167,7 @@ return view.extend({
 
 		const providers = table([ _('Provider'), _('State'), _('Connection'), _('Latency'), _('Loss'), _('Checks'), _('Since'), ...(this.may ? [ _('Actions') ] : []) ], '.failover-providers');
 		this.body = providers.body;
-		this.ruleTable = table([ _('Rule'), _('Uses now') ]);
+		this.ruleTable = table([ _('Rule'), _('Uses now') ], '.failover-rules');
 		this.rules = el('div.cbi-section', el('h3', _('Rules')), this.ruleTable.node);
 		this.dayTitle = el('h3');
 		this.day = series.newDay();
