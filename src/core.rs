@@ -5,6 +5,7 @@
 mod checks;
 mod choice;
 mod cold;
+mod drain;
 mod forget;
 mod kernel;
 mod names;
@@ -223,6 +224,7 @@ impl Core {
         let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
         let explain = self.explain_until.filter(|_| self.snapshot.is_some());
+        let checks = checks.chain(self.connections.drains.due());
         checks.chain(self.ranking.next).chain(self.recovery_due()).chain(refresh).chain(retry).chain(explain).min()
     }
 
@@ -255,7 +257,7 @@ impl Core {
                 break;
             }
         }
-        self.forget_connections(out);
+        self.forget_connections(now, out);
         self.recover(now, out);
         self.begin_checks(now, out);
         self.remember_active(out);

@@ -60,7 +60,8 @@ impl World {
                 assert_eq!(early, None, "forgotten while a slot of its provider is first");
                 self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));
             }
-            Action::ForgetConnections(_) | Action::Filter(_) => {}
+            Action::ForgetConnections(marked) => self.forgotten_marks.push((self.now, marked)),
+            Action::Filter(_) => {}
         }
     }
 
