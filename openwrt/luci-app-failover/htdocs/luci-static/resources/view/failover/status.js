@@ -407,7 +407,7 @@ return view.extend({
 		const portal = provider.reason_code == 'captive_portal';
 		const stranded = provider.stranded?.join(', ');
 		const connections = this.connections?.[provider.name];
-		const roles = [ provider.active, why?.role == 'standby', status.pin == provider.name, provider.metered, portal ];
+		const roles = [ provider.active, why?.role == 'standby' && provider.default, status.pin == provider.name, provider.metered, portal ];
 
 		setAttribute(row.node, 'data-active', String(provider.active));
 		setText(row.description, provider.description ?? '');
