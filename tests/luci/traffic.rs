@@ -124,14 +124,16 @@ fn connections_are_counted_now_and_then_while_somebody_looks() {
     page.bridge.take_exchanges();
     std::thread::sleep(11 * SECOND);
     let exchanges = page.bridge.take_exchanges();
-    let countings: Vec<_> = exchanges.iter().filter(|it| it.calls.iter().any(|call| call == "failover.connections")).collect();
+    let countings: Vec<_> =
+        exchanges.iter().filter(|it| it.calls.iter().any(|call| call == "failover.connections")).collect();
     assert!((1..=2).contains(&countings.len()), "{} in eleven seconds", countings.len());
     for counting in countings {
         assert_eq!(counting.calls.len(), 1, "nothing else waits for it: {:?}", counting.calls);
     }
     // An answer that fails says nothing rather than something old.
     page.bridge.fix("failover.connections", json!(null));
-    page.browser.wait("the number to go", "!document.querySelector('.failover-providers').innerText.includes(' connections')");
+    page.browser
+        .wait("the number to go", "!document.querySelector('.failover-providers').innerText.includes(' connections')");
     page.browser.hidden(true);
     std::thread::sleep(SECOND);
     page.bridge.take_exchanges();

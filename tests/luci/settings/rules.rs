@@ -8,13 +8,15 @@ const RULED: &str = "config provider 'fiber'\n\toption interface 'wan'\n\nconfig
 
 /// The first cells of a grid's rows.
 fn rows(router: &Router, grid: &str) -> Value {
-    let cells = format!("Array.from(document.querySelectorAll('{grid} tr[data-sid]'), row => row.cells[0].textContent)");
+    let cells =
+        format!("Array.from(document.querySelectorAll('{grid} tr[data-sid]'), row => row.cells[0].textContent)");
     router.browser().value(&cells)
 }
 
 /// Drags a row by its handle below another one, as the browser tells a page of it.
 fn drag_below(router: &Router, grid: &str, row: usize, other: usize) {
-    let script = "const [ row, other ] = arguments[1].map(it => document.querySelectorAll(`${arguments[0]} tr[data-sid]`)[it]);
+    let script =
+        "const [ row, other ] = arguments[1].map(it => document.querySelectorAll(`${arguments[0]} tr[data-sid]`)[it]);
         const below = other.getBoundingClientRect().bottom - 2;
         const data = new DataTransfer();
         const tell = (node, kind) => node.dispatchEvent(
@@ -54,8 +56,10 @@ fn rules_stand_in_the_file_as_they_were_dragged() {
         };
         names.iter().map(one).collect()
     };
-    let (providers, test) = (RULED.split("config rule").next().unwrap(), "\nconfig test 'internet'\n\tlist target '1.1.1.1'\n");
-    let wanted = format!("\n{}{}{test}\n", providers.trim_end_matches('\n').to_owned() + "\n", sections(&["", "mail", "calls"]));
+    let (providers, test) =
+        (RULED.split("config rule").next().unwrap(), "\nconfig test 'internet'\n\tlist target '1.1.1.1'\n");
+    let wanted =
+        format!("\n{}{}{test}\n", providers.trim_end_matches('\n').to_owned() + "\n", sections(&["", "mail", "calls"]));
     router.wait_config(&wanted, "the order of the rules, and they before what stood behind them");
     router.browser().assert_no_errors();
 }
@@ -80,7 +84,8 @@ fn rules_are_added_with_a_name_or_without() {
     let second = format!("{MODAL} [data-name=use] .item:nth-child(2)");
     router.browser().run("document.querySelector(arguments[0]).focus()", json!([second]));
     router.browser().press(UP);
-    let used = format!("Array.from(document.querySelectorAll('{MODAL} [data-name=use] .item'), it => it.innerText.trim())");
+    let used =
+        format!("Array.from(document.querySelectorAll('{MODAL} [data-name=use] .item'), it => it.innerText.trim())");
     wait_for(SOON, "the order of the providers", || router.browser().value(&used) == json!(["lte", "fiber"])).unwrap();
     router.browser().screenshot("settings-rule");
     router.select(MODAL, "fallback", "unreachable");
@@ -88,7 +93,9 @@ fn rules_are_added_with_a_name_or_without() {
     router.enter("dscp", "ef");
     router.tick(MODAL, "local");
     router.save_modal();
-    router.browser().wait("its row", &format!("document.querySelector('{RULES} tr[data-sid]')?.innerText.includes('lte, fiber')"));
+    router
+        .browser()
+        .wait("its row", &format!("document.querySelector('{RULES} tr[data-sid]')?.innerText.includes('lte, fiber')"));
     router.add(RULES, "office");
     router.modal_opens();
     router.tick(MODAL, "enabled");
@@ -135,13 +142,26 @@ fn the_page_takes_of_a_rule_what_the_daemon_takes() {
             let about = format!("{kind} 'one': {option} '{value}' must be ");
             let problems = router.problems(&config);
             let refused = problems.iter().find(|line| line.starts_with(&about));
-            assert_eq!(shown.is_null(), refused.is_none(), "{option} '{value}': the page says {shown}, the daemon {problems:?}");
+            assert_eq!(
+                shown.is_null(),
+                refused.is_none(),
+                "{option} '{value}': the page says {shown}, the daemon {problems:?}"
+            );
             if let Some(words) = refused {
                 assert!(words.ends_with(shown.as_str().unwrap()), "{words}: {shown}");
             }
         }
     };
-    let networks = ["192.168.1.1", "192.168.0.0/16", "192.168.1.0/33", "300.1.1.1", "lan", "10.0.0.0/", "0.0.0.0/0", "10.0.0.0/30"];
+    let networks = [
+        "192.168.1.1",
+        "192.168.0.0/16",
+        "192.168.1.0/33",
+        "300.1.1.1",
+        "lan",
+        "10.0.0.0/",
+        "0.0.0.0/0",
+        "10.0.0.0/30",
+    ];
     for (option, values) in [
         ("src", &networks[..]),
         ("dest", &["!192.168.1.1", "! 10.0.0.0/8", "!", "!!10.0.0.1", "one.example", "10.0.0.1-10.0.0.9"]),
@@ -177,14 +197,17 @@ fn a_weight_says_what_comes_of_it() {
     let provider = |name: &str, device: &str, more: &str| {
         format!("config provider '{name}'\n\toption device '{device}'\n{more}\n")
     };
-    let router = Router::new(&[
-        provider("a", "wan0", "\toption priority '1'\n\toption weight '3'\n"),
-        provider("b", "wan1", "\toption priority '1'\n"),
-        provider("spare", "spare0", ""),
-        provider("off", "spare1", "\toption priority '1'\n\toption enabled 'no'\n"),
-        provider("alone", "spare2", "\toption priority '1'\n\toption balance '0'\n"),
-        provider("apart", "spare3", "\toption priority '1'\n\toption default '0'\n"),
-    ].concat());
+    let router = Router::new(
+        &[
+            provider("a", "wan0", "\toption priority '1'\n\toption weight '3'\n"),
+            provider("b", "wan1", "\toption priority '1'\n"),
+            provider("spare", "spare0", ""),
+            provider("off", "spare1", "\toption priority '1'\n\toption enabled 'no'\n"),
+            provider("alone", "spare2", "\toption priority '1'\n\toption balance '0'\n"),
+            provider("apart", "spare3", "\toption priority '1'\n\toption default '0'\n"),
+        ]
+        .concat(),
+    );
     router.open();
     let shares = || {
         router.browser().value(&format!(

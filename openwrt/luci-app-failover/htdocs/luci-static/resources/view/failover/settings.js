@@ -148,19 +148,13 @@ function nameOf(sid) {
 	return anonymous ? `#${1 + names(type).indexOf(sid)}` : sid;
 }
 
-/* Of an option that is on where it is left out. */
-function isOn(sid, name) {
-	const value = uci.get(CONFIG, sid, name) ?? '1';
-
-	return (WORDS[value] ?? value) == '1';
-}
-
 /* The part of the traffic that a provider gets while all of its tier are reliable. */
 function share(sid) {
 	const all = names('provider');
-	const place = it => +(uci.get(CONFIG, it, 'priority') ?? 1 + all.indexOf(it));
-	const weight = it => +(uci.get(CONFIG, it, 'weight') ?? 1);
-	const tier = all.filter(it => place(it) == place(sid) && [ 'enabled', 'balance', 'default' ].every(name => isOn(it, name)));
+	const value = (it, name, otherwise = 1) => uci.get(CONFIG, it, name) ?? otherwise;
+	const place = it => +value(it, 'priority', 1 + all.indexOf(it));
+	const weight = it => +value(it, 'weight');
+	const tier = all.filter(it => place(it) == place(sid) && [ 'enabled', 'balance', 'default' ].every(name => WORDS[value(it, name)] == '1'));
 	const percent = 100 * weight(sid) / tier.reduce((sum, it) => sum + weight(it), 0);
 
 	return tier.includes(sid) && percent < 100 ? `(${failover.percent(percent)})` : '';
@@ -256,18 +250,15 @@ function notice(style, title, lines) {
 	]);
 }
 
-/* Moves a row or an entry by the arrow keys; whether it did. */
+/* Moves a row or an entry by the arrow keys. */
 function step(ev, node, kind) {
-	const other = node.matches(kind) ? { ArrowUp: node.previousElementSibling, ArrowDown: node.nextElementSibling }[ev.key] : null;
+	const [ other, side ] = { ArrowUp: [ node.previousElementSibling, 'before' ], ArrowDown: [ node.nextElementSibling, 'after' ] }[ev.key] ?? [];
 
-	if (!other?.matches(kind))
-		return false;
-
-	ev.preventDefault();
-	other[ev.key == 'ArrowUp' ? 'before' : 'after'](node);
-	ev.target.focus();
-
-	return true;
+	if (node.matches(kind) && other?.matches(kind)) {
+		ev.preventDefault();
+		other[side](node);
+		ev.target.focus();
+	}
 }
 
 /* A widget shows less than a file can hold (yes or on, an interface that is away), and LuCI writes what it shows: so an option is only
@@ -551,20 +542,18 @@ return view.extend({
 				name.setAttribute('aria-label', _('Name'));
 				name.setAttribute('placeholder', type == 'rule' ? _('Name, or none') : _('Name'));
 
-				/* LuCI wants a name. */
+				/* LuCI wants a name, and says so here. */
 				const nameless = () => {
-					if (name.value == '') {
+					if (type == 'rule' && page.may && name.value == '') {
 						name.classList.remove('cbi-input-invalid');
 						name.removeAttribute('data-tooltip');
 						node.querySelector('button').disabled = false;
 					}
 				};
 
-				if (type == 'rule' && page.may) {
-					name.addEventListener('keyup', nameless);
-					name.addEventListener('blur', nameless);
-					nameless();
-				}
+				name.addEventListener('keyup', nameless);
+				name.addEventListener('blur', nameless);
+				nameless();
 
 				return node;
 			},
@@ -581,7 +570,6 @@ return view.extend({
 				const cell = Grid.renderRowActions.call(this, sid);
 
 				page.label(cell, sid);
-
 				cell.querySelector('.drag-handle')?.addEventListener('keydown', ev => page.moveRow(ev, row => step(ev, row, '[data-sid]')));
 
 				return cell;
@@ -657,7 +645,7 @@ return view.extend({
 				return uci.save();
 			}).then(() => {
 				for (const it of rows.querySelectorAll('[data-sid]')) {
-					it.dataset.title = it.firstElementChild.textContent = nameOf(it.dataset.sid);
+					it.dataset.title = it.cells[0].textContent = nameOf(it.dataset.sid);
 					this.label(it, it.dataset.sid);
 				}
 
