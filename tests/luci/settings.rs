@@ -188,6 +188,13 @@ impl Router {
         });
     }
 
+    /// No script has failed. (What LuCI asks for after an apply may not be there.)
+    fn assert_nothing_uncaught(&self) {
+        let uncaught: Vec<String> =
+            self.browser().console().into_iter().filter(|line| line.contains("Uncaught")).collect();
+        assert_eq!(uncaught, Vec::<String>::new());
+    }
+
     /// What the daemon says of a text, without the place.
     fn problems(&self, config: &str) -> Vec<String> {
         let answer = self.page.call("failover", "validate", &json!({ "config": config }));

@@ -61,7 +61,7 @@ fn rules_stand_in_the_file_as_they_were_dragged() {
     let wanted =
         format!("\n{}{}{test}\n", providers.trim_end_matches('\n').to_owned() + "\n", sections(&["", "mail", "calls"]));
     router.wait_config(&wanted, "the order of the rules, and they before what stood behind them");
-    router.browser().assert_no_errors();
+    router.assert_nothing_uncaught();
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn rules_are_added_with_a_name_or_without() {
     router.apply();
     let office = "\nconfig rule 'office'\n\toption enabled '0'\n\tlist use 'fiber'\n";
     router.wait_config(&format!("\n{TWO}{office}\n"), "one rule less");
-    router.browser().assert_no_errors();
+    router.assert_nothing_uncaught();
 }
 
 #[test]
@@ -267,5 +267,5 @@ fn what_is_said_of_traffic_and_routes_is_written() {
     router.edit("fiber");
     router.modal_tab("traffic");
     assert_eq!(router.browser().value(&drain), "cut", "as in the settings for all");
-    router.browser().assert_no_errors();
+    router.assert_nothing_uncaught();
 }
