@@ -115,7 +115,10 @@ proptest! {
         choice in any::<prop::sample::Index>(), seed in any::<u64>(),
     ) {
         let config = || Config::count(4).with(|it| {
-            it.providers.iter_mut().zip(&priorities).for_each(|(it, priority)| it.priority = *priority);
+            it.providers.iter_mut().zip(&priorities).for_each(|(it, priority)| {
+                // Of those that share none is next.
+                (it.priority, it.balance) = (*priority, false);
+            });
             it.failback = if manual { Failback::Manual } else { Failback::Auto };
             it.last_resort = if first { LastResort::First } else { LastResort::Keep };
         }).check(|it| {
