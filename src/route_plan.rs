@@ -13,14 +13,14 @@ use std::net::IpAddr;
 
 use crate::event::{MovedRoute, ProviderId, SavedSysctl, State};
 use crate::kernel::{
-    Hop, IfIndex, Link, Metric, Network, NextHops, Route, RouteChange, RouteOptions, Rule, RulePriority,
+    Hop, IfIndex, Link, Metric, Network, NextHops, Route, RouteChange, RouteKind, RouteOptions, Rule, RulePriority,
     SCOPE_UNIVERSE, Selector, Snapshot, TableId,
 };
 use crate::order::ordered;
 use crate::takeover;
 use crate::uplink::Uplink;
 use sysctls::{reset_sysctls, set_sysctls};
-use tables::{rules, table_routes, unreachable};
+use tables::{nowhere, rules, table_routes};
 
 /// What should be.
 #[derive(Clone, Debug)]
@@ -126,9 +126,13 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     // A refused write must not leave main without a default: the old slots go when the kernel shows one of the new ones.
     let replaced = slots.is_empty() || !keep.is_empty();
 
-    // Else a route moved away would carry the traffic of somebody's who was to carry none, when all slots are dead or gone.
-    if choosing && wanted.takeover && wanted.members.iter().any(|member| !member.default) {
-        write_missing(&[unreachable(TableId::MAIN, takeover::WALL)], snapshot, &mut keep, &mut plan.changes);
+    // What others have made on the device of a provider that is to carry nothing must not do so when all slots are dead or gone: the way
+    // to what is moved is walled up. Not by `unreachable`, which would also end the search of what a rule leads to a provider's own table.
+    let taken = choosing && wanted.takeover;
+    let walled = taken && wanted.members.iter().any(|member| !member.default);
+    if walled {
+        let wall = nowhere(RouteKind::Throw, TableId::MAIN, takeover::WALL);
+        write_missing(&[wall], snapshot, &mut keep, &mut plan.changes);
     }
 
     let rules = rules(wanted);
@@ -147,14 +151,13 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     hosts.retain(|host| !networks.iter().any(|it| it.destination.contains(host.destination.address)));
     write_missing(&hosts, snapshot, &mut keep, &mut plan.changes);
 
-    let (first, last) = (slots.first().map(|it| it.metric), slots.last().map(|it| it.metric));
-    let taken = choosing && wanted.takeover;
+    let first = slots.first().map(|it| it.metric);
+    let end = if walled { Some(takeover::LAST) } else { slots.last().map(|it| it.metric) };
     let mut in_the_way = Vec::new();
     for route in snapshot.routes.iter().filter(|route| takeover::is_foreign(route)) {
         let member = wanted.members.iter().find(|member| route.device.is_some() && member.device == route.device);
         let moved = |member: &&Member<'_>| {
-            let last = if member.default { last } else { Some(takeover::LAST) };
-            last.is_some_and(|last| takeover::is_in_the_way(route, wanted.start_metric, last, member.interface))
+            end.is_some_and(|end| takeover::is_in_the_way(route, wanted.start_metric, end, member.interface))
         };
         match member.filter(|_| taken).filter(moved) {
             Some(member) => in_the_way.push((member.id, route)),
@@ -168,7 +171,7 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
         wanted.members.iter().any(|member| member.id == id && (member.device.is_none() || member.device == copy.device))
     };
     let before = plan.changes.len();
-    let stays = |id: ProviderId, copy: &Route| choosing && wanted.takeover && is_members(id, copy);
+    let stays = |id: ProviderId, copy: &Route| taken && is_members(id, copy);
     takeover::move_back(snapshot, state, stays, &mut plan.changes);
     forget_returned(&mut plan, snapshot, before);
 
