@@ -32,5 +32,6 @@ mod settings;
 mod simulate;
 mod start;
 mod switching;
+mod table;
 mod why;
 mod world;
