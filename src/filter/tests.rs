@@ -140,7 +140,7 @@ fn rules_share_chains_and_keep_their_order() {
          config rule\n\tlist use 'b'\n\toption fallback 'unreachable'\n\tlist dest '192.0.2.2'\n\
          config rule\n\toption enabled '0'\n\tlist use 'b'\n\tlist dest '192.0.2.3'\n\
          config rule\n\tlist use 'a'\n\tlist use 'b'\n\tlist dest '192.0.2.4'\n\
-         config rule\n\tlist use 'a'\n\tlist device 'lan'\n\toption local '1'\n",
+         config rule\n\tlist use 'a'\n\tlist device 'lan'\n",
     );
     let text = whole(&settings, &[(1, Some("wan0")), (2, Some("wan1"))], &[Some(1), None, None]);
     assert_eq!(

@@ -100,3 +100,23 @@ fn a_rule_is_followed_and_said_to_be() {
     .unwrap();
     world.stop(&daemon);
 }
+
+#[test]
+fn of_a_tier_the_kernel_chooses_and_is_not_contradicted() {
+    let world = World::new(LabConfig::default());
+    let tier = world.lab.uci(&crate::world::BRISK).replace("\toption device", "\toption priority '1'\n\toption device");
+    world.configure(&tier);
+    let daemon = world.start();
+    let client = LAN_CLIENT.to_string();
+    let shared = "It is shared by wan0, wan1: the kernel chooses by source and destination.\n";
+    wait_for(SOON, "the tier to share", || world.cli(&["route", &client, FAR]).stdout.starts_with(shared)).unwrap();
+    let mut chosen = [0; 2];
+    for last in 1..40_u8 {
+        let told = world.route_of(0, &[&client, &Ipv4Addr::from([203, 0, 113, last]).to_string()]);
+        let line = usize::from(told.contains("by wan1 via "));
+        assert!(line == 1 || told.contains("by wan0 via "), "{told}");
+        chosen[line] += 1;
+    }
+    assert!(chosen.iter().all(|count| *count > 0), "by destination: {chosen:?}");
+    world.stop(&daemon);
+}
