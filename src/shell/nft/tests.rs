@@ -195,7 +195,7 @@ fn nft_takes_whatever_the_settings_allow() {
             let providers = [1, 2, 3, 8, 62][case % 5];
             let settings = random_settings(&mut random, providers, [0, 1, 5, 20][case % 4]);
             let id = |number: u64| ProviderId(u8::try_from(number + 1).unwrap());
-            let device = |number: u64| (random.next() % 8 > 0).then(|| format!("w{}&$#;{{", number % 60));
+            let device = |number: u64| (random.next() & 7 > 0).then(|| format!("w{}&$#;{{", number % 60));
             let devices: Vec<_> =
                 (0..providers).map(device).zip(0..).map(|(device, number)| (id(number), device)).collect();
             let policies = Policy::all(&settings.rules);
