@@ -237,7 +237,7 @@ impl Core {
             .chain(self.ranking.next)
             .chain(self.recovery_due())
             .chain(self.marks_due())
-            .chain(self.connections.drains.due())
+            .chain(self.connections.drains.due().filter(|_| !self.marks_change()))
             .chain(refresh)
             .chain(retry)
             .chain(explain)

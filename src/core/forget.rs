@@ -64,6 +64,10 @@ impl Core {
     /// Tells whose connections are stranded. Not before the kernel shows that nothing leads to their provider any more: the next packet
     /// would make the same entry again on the dead line. Until then a provider that recovers keeps its connections.
     pub(super) fn forget_connections(&mut self, now: Moment, out: &mut Vec<Action>) {
+        // Forgotten now, its connections would follow a rule to it once more, and then stay where they have no business.
+        if self.marks_change() && self.settings.flush_conntrack {
+            return;
+        }
         let Connections { held: before, mut drains, told_shared } = std::mem::take(&mut self.connections);
         self.connections.told_shared = told_shared;
         let enabled = self.enabled().count();

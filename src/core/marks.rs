@@ -109,6 +109,11 @@ impl Core {
         seen.is_some() && loaded.is_some_and(|it| it.handle == seen)
     }
 
+    /// Whether nftables is about to have another text of ours: until that is seen, packets may follow the one before.
+    pub(super) const fn marks_change(&self) -> bool {
+        !matches!(self.marks.stage, Stage::Idle)
+    }
+
     /// Whether nothing of ours is left in nftables, and nothing on its way there.
     pub(super) fn marks_are_gone(&self) -> bool {
         let seen = self.snapshot.as_ref().and_then(|snapshot| snapshot.filter);

@@ -58,7 +58,7 @@ pub(super) enum Pending {
 /// How long a change list and the dump after it take.
 const KERNEL_TIME: Duration = ms(1);
 /// How long nft takes.
-pub(super) const NFT_TIME: Duration = ms(20);
+pub const NFT_TIME: Duration = ms(20);
 
 pub type Observer = Box<dyn FnMut(&Kernel, &RouteChange, &Kernel)>;
 
