@@ -23,7 +23,7 @@ use failoverd::reason::Refusal;
 use failoverd::settings::{self, LogLevel, Settings};
 use failoverd::table;
 use failoverd::trace::Recorder;
-use failoverd::ubus_call::{Call, UbusStatus};
+use failoverd::ubus_call::{Call, Packet, UbusStatus};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -32,6 +32,7 @@ use super::conntrack::Connections;
 use super::exec::Scripts;
 use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Neighbours, Watcher};
+use super::nft::{Nft, Told};
 use super::prober::{Probers, Received};
 use super::received::Counters;
 use super::record::Recording;
@@ -69,6 +70,7 @@ pub(crate) struct Daemon {
     connections: Connections,
     scripts: Scripts,
     neighbours: Neighbours,
+    nft: Nft,
     hotplug: Runner,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
@@ -138,6 +140,7 @@ impl Daemon {
             connections: Connections::default(),
             scripts: Scripts::default(),
             neighbours: Neighbours::default(),
+            nft: Nft::default(),
             hotplug: Runner::new(Path::new(hotplug::DIRECTORY)),
             bus: Bus::new(&places.socket),
             lookups: vec![],
@@ -195,6 +198,13 @@ impl Daemon {
                 event = self.askers.next() => self.feed(event),
                 event = self.scripts.next() => self.feed(event),
                 event = self.neighbours.next() => self.feed(event),
+                told = self.nft.next() => match told {
+                    Told::Event(event) => {
+                        self.kernel.look_for_nftables();
+                        self.feed(event);
+                    }
+                    Told::Removed => self.read_and_feed(),
+                },
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop),
                     Caught::Reload => drop(self.reload()),
@@ -289,7 +299,7 @@ impl Daemon {
                 self.connections.forget(addresses, inside)
             }
             Action::ForgetConnections(_) => {}
-            Action::Filter(_) => {}
+            Action::Filter(text) => return self.nft.load(&text),
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,
@@ -409,7 +419,8 @@ impl Daemon {
             Call::Schema => Ok(settings::export()),
             Call::Validate { config } => Ok(config::verdict(&self.places.config, &config)),
             Call::Draft => Ok(self.draft()),
-            Call::Connections | Call::Route(_) => Err(UbusStatus::NotSupported),
+            Call::Connections => Err(UbusStatus::NotSupported),
+            Call::Route(packet) => self.route(&packet),
         };
         self.bus.reply(reply_to, answer);
     }
@@ -424,6 +435,18 @@ impl Daemon {
         let default_devices = self.core.snapshot().map(default_devices).unwrap_or_default();
         let facts = Facts { interfaces, neighbours: Some(&neighbours), default_devices: &default_devices };
         init::draft(facts).unwrap_or_else(|left_out| Draft { left_out, ..Draft::default() }).to_json()
+    }
+
+    /// What becomes of a packet, by the core and by the kernel.
+    fn route(&mut self, packet: &Packet) -> Result<Value, UbusStatus> {
+        let way = self.core.route(packet);
+        match self.kernel.ask(&way.question) {
+            Ok(answer) => Ok(self.core.routed(way, answer)),
+            Err(error) => {
+                log::warn!("{error}");
+                Err(UbusStatus::UnknownError)
+            }
+        }
     }
 
     fn status(&self, provider: Option<&str>) -> Value {

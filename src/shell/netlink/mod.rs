@@ -3,6 +3,7 @@
 //! The event loop owns a [`Kernel`] for questions and changes and a [`Watcher`] for events. Neither decides anything: what was refused
 //! and what a deletion really hit goes back to the core as it is.
 
+mod filter;
 mod link;
 pub(crate) mod message;
 mod neighbour;
@@ -15,8 +16,8 @@ mod watch;
 pub(crate) mod wire;
 
 use failoverd::kernel::{
-    IfIndex, Link, Lookup, LookupQuestion, Outcome, PROTOCOL, Route, RouteChange, Rule, RulePriority, Snapshot, Sysctl,
-    TableId,
+    IfIndex, Link, Lookup, LookupAnswer, LookupQuestion, NoRoute, NoRouteCause, Outcome, PROTOCOL, PacketQuestion,
+    Route, RouteChange, Rule, RulePriority, Snapshot, Sysctl, TableId,
 };
 use message::{APPEND, CREATE, ECHO, EXCLUSIVE, Message, REPLACE};
 pub(crate) use neighbour::Neighbours;
@@ -36,12 +37,13 @@ const MAIN: u8 = 254;
 /// Questions to the kernel, and changes.
 pub(crate) struct Kernel {
     transport: Transport,
+    filter: filter::Filter,
 }
 
 impl Kernel {
     /// Opens the connection.
     pub(crate) fn new() -> Result<Self, Error> {
-        Transport::open().map(|transport| Self { transport })
+        Transport::open().map(|transport| Self { transport, filter: filter::Filter::default() })
     }
 
     /// Opens a socket for the kernel's events. What this `Kernel` changes itself is not reported by it.
@@ -60,7 +62,13 @@ impl Kernel {
         for question in lookups {
             answers.push(self.lookup(question)?);
         }
-        Ok(Snapshot { links, addresses, routes, rules, all_rp_filter, lookups: answers, filter: None })
+        let filter = self.filter.handle()?;
+        Ok(Snapshot { links, addresses, routes, rules, all_rp_filter, lookups: answers, filter })
+    }
+
+    /// nftables has been used: if it was not there before, it may be now.
+    pub(crate) fn look_for_nftables(&mut self) {
+        self.filter = filter::Filter::default();
     }
 
     /// Carries out one change.
@@ -170,6 +178,24 @@ impl Kernel {
             Err(error) => return Err(error),
         };
         Ok(Lookup { question: *question, answer })
+    }
+
+    /// Where a packet goes, or the kernel's refusal.
+    pub(crate) fn ask(&mut self, question: &PacketQuestion) -> Result<Result<LookupAnswer, NoRoute>, Error> {
+        const READ: &str = "look up a packet's route";
+        match self.transport.get(READ, route::GET, route::packet_request(question)) {
+            Ok(messages) => Ok(Ok(decode(READ, route::lookup_answer(&messages))?)),
+            Err(error) => {
+                let Some(code) = error.code() else { return Err(error) };
+                let cause = match code {
+                    libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES => NoRouteCause::Unreachable,
+                    // The second one since Linux 6.14.
+                    libc::EXDEV | libc::EINVAL => NoRouteCause::Source,
+                    _ => NoRouteCause::Other,
+                };
+                Ok(Err(NoRoute { cause, text: error.cause() }))
+            }
+        }
     }
 
     fn write(&mut self, route: &Route, how: u16) -> Result<Outcome, Error> {
