@@ -10,13 +10,12 @@ use serde_json::Value;
 use super::Core;
 use super::policy::Choice;
 use super::words::{describe_route, device_name};
-use crate::event::ProviderId;
 use crate::kernel::{
     IfIndex, Link, LookupAnswer, NextHops, NoRoute, NoRouteCause, PacketQuestion, Route, RouteKind, Rule, Selector,
     Snapshot, TableId,
 };
 use crate::member::object;
-use crate::provider::{MAX_ID, Provider};
+use crate::provider::{NOWHERE, Provider};
 use crate::rules;
 use crate::say;
 use crate::sentence::Sentence;
@@ -81,7 +80,7 @@ impl Core {
                     .map(|uplink| Expected::OneOf(vec![(uplink.device, uplink.gateway)]))
             }
             Choice::Nowhere => {
-                question.mark = self.settings.mark_of(ProviderId(MAX_ID)).value;
+                question.mark = self.settings.mark_of(NOWHERE).value;
                 Some(Expected::Nothing)
             }
             Choice::Default => None,

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::kernel::{Metric, RouteOptions, RulePriority, TableId};
 use crate::order::ordered;
+use crate::ubus_call::Packet;
 use crate::uci::{self, Section, Short};
 
 /// A configuration that can be used.
@@ -56,6 +57,9 @@ pub fn exercise(bytes: &[u8]) {
     match parse("failover", bytes) {
         Ok(loaded) => {
             let _ = super::describe(&loaded.settings);
+            let (address, some) = (Ipv4Addr::new(192, 168, 1, 20), Some(6));
+            let packet = Packet { source: address, destination: address, protocol: some, port: Some(443) };
+            let _ = crate::rules::find(&loaded.settings.rules, &packet, Some("br-lan"), false);
             crate::advice::exercise(bytes, &loaded.settings);
         }
         Err(problems) => {

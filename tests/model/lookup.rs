@@ -90,15 +90,17 @@ impl Kernel {
 
     fn in_table(&self, table: TableId, packet: Packet) -> Found<'_> {
         for route in self.fib.towards(table, packet.target) {
-            if route.kind != RouteKind::Unicast {
-                return Found::Refused;
+            match route.kind {
+                RouteKind::Unicast => {}
+                RouteKind::Throw => return Found::Nothing,
+                _ => return Found::Refused,
             }
             let follows = |device| (packet.oif.is_none() || packet.oif == device) && !self.is_dead(device);
             let (device, gateway) = match &route.next_hops {
                 NextHops::Shared(hops) => {
                     let live = || hops.iter().filter(|hop| self.lives(hop.device) && follows(Some(hop.device)));
                     let all: u64 = live().map(|hop| u64::from(hop.weight)).sum();
-                    let place = hash(packet) * all >> 31;
+                    let place = (hash(packet) * all) >> 31;
                     let mut end = 0;
                     let hit = live().find(|hop| {
                         end += u64::from(hop.weight);

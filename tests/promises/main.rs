@@ -24,6 +24,7 @@ mod others;
 mod page;
 mod put_back;
 mod quality;
+mod route;
 mod scripts;
 mod second_opinion;
 mod series;
