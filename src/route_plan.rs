@@ -234,7 +234,7 @@ fn shared_route(sharing: Vec<(&Member<'_>, &Uplink)>, metric: Metric) -> Option<
     let own: Vec<(u16, Route)> =
         sharing.iter().map(|(member, uplink)| (member.weight, uplink.default_route(TableId::MAIN, metric))).collect();
     let (_, first) = own.first()?;
-    let agree = own.iter().all(|(_, route)| route.options == first.options);
+    let options = own.iter().map(|(_, route)| route.options).reduce(RouteOptions::in_common);
     let hop = |(weight, route): &(u16, Route)| {
         Some(Hop { device: route.device?, gateway: route.gateway, onlink: route.onlink, weight: *weight })
     };
@@ -246,7 +246,7 @@ fn shared_route(sharing: Vec<(&Member<'_>, &Uplink)>, metric: Metric) -> Option<
         source: None,
         onlink: false,
         next_hops: NextHops::Shared(own.iter().filter_map(hop).collect()),
-        options: if agree { first.options } else { RouteOptions::default() },
+        options: options.unwrap_or_default(),
         ..first.clone()
     })
 }
