@@ -26,6 +26,7 @@ mod simulate;
 mod start;
 mod sysctls;
 mod targets;
+mod tiers;
 mod why;
 mod why_traffic;
 
