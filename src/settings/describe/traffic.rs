@@ -25,12 +25,13 @@ pub(super) fn write_provider(provider: &ProviderSettings, settings: &Settings, o
     }
     let others = settings.providers.iter().any(takes_default);
     if provider.drain.is_some() || (settings.marks() && provider.default_route && others) {
-        let (becomes, drain) = match provider.drain() {
-            Drain::Keep => (String::from("stay there"), "keep".into()),
-            Drain::Cut => (String::from("are forgotten"), "cut".into()),
-            Drain::After(time) => (format!("are forgotten after {}", show(time)), show(time)),
+        let (becomes, after) = match provider.drain() {
+            Drain::Keep => ("stay there", String::new()),
+            Drain::Cut => ("are forgotten", String::new()),
+            Drain::After(time) => ("are forgotten after ", show(time)),
         };
-        line(&format!("when traffic moves to a better provider its connections {becomes} (drain {drain})"))?;
+        let drain = provider.drain().show();
+        line(&format!("when traffic moves to a better provider its connections {becomes}{after} (drain {drain})"))?;
     }
     let options = &provider.route_options;
     let options: Vec<String> = [
@@ -289,14 +290,16 @@ mod tests {
                 "list proto udp\nlist dest 203.0.113.0/24\nlist dest_port 5060-5061\nlist use b\noption fallback unreachable\n",
                 "udp to 203.0.113.0/24 port 5060-5061: a, else b; none reliable: unreachable",
             ),
+            ("list device br-guest\n", "all in by br-guest: a; none reliable: as without the rule"),
+            ("list proto icmp\nlist proto 89\n", "icmp, protocol 89: a; none reliable: as without the rule"),
             ("list dest_port 443\n", "tcp, udp to anywhere port 443: a; none reliable: as without the rule"),
             (
-                "list src 192.168.1.0/24\nlist src '!192.168.1.9'\nlist src_port 1000\nlist proto tcp\nlist proto 89\n",
-                "tcp, protocol 89 from 192.168.1.0/24 except 192.168.1.9 port 1000: a; none reliable: as without the rule",
+                "list src 192.168.1.0/24\nlist src '!192.168.1.9'\nlist src_port 1000\nlist proto tcp\n",
+                "tcp from 192.168.1.0/24 except 192.168.1.9 port 1000: a; none reliable: as without the rule",
             ),
             (
-                "list dest '!10.0.0.0/8'\nlist device br-guest\nlist dscp ef\noption local 1\n",
-                "all to anywhere except 10.0.0.0/8 in by br-guest with DSCP 46, the router's own too: a; none reliable: as without the rule",
+                "list dest '!10.0.0.0/8'\nlist dscp ef\noption local 1\n",
+                "all to anywhere except 10.0.0.0/8 with DSCP 46, the router's own too: a; none reliable: as without the rule",
             ),
             (
                 "list dest 192.0.2.1\nlist dest 192.0.2.2\nlist dest 192.0.2.3\nlist dest 192.0.2.4\nlist dest 192.0.2.5\nlist dest 192.0.2.6\nlist dest 192.0.2.7\n",
