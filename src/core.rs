@@ -8,6 +8,7 @@ mod cold;
 mod drain;
 mod forget;
 mod kernel;
+mod marks;
 mod names;
 mod netifd;
 mod paths;
@@ -90,9 +91,11 @@ pub struct Core {
     explain_until: Option<Moment>,
 
     ranking: Ranking,
-    /// Which of the ranked ones were reliable.
-    reliable: Vec<bool>,
+    /// Which of the ranked ones were reliable, and which could carry connections.
+    reliable: Vec<(bool, bool)>,
     active: Option<ProviderId>,
+    /// Those that share traffic, the active one among them, each with its weight; empty: it has all of it.
+    sharing: Vec<(ProviderId, u16)>,
     active_since: Moment,
     switches: u64,
     /// The last of them, oldest first.
@@ -102,6 +105,7 @@ pub struct Core {
     warm_at: Option<Moment>,
     missed: targets::Missed,
     connections: forget::Connections,
+    marks: marks::Marks,
     /// A check has ended, and what follows from that is not done yet.
     ended: bool,
     /// When something is due, but for the checks on their way.
@@ -153,6 +157,7 @@ impl Core {
             ranking: Ranking::default(),
             reliable: vec![],
             active: None,
+            sharing: vec![],
             active_since: now,
             switches: 0,
             switch_log: VecDeque::new(),
@@ -160,9 +165,11 @@ impl Core {
             warm_at: None,
             missed: targets::Missed::default(),
             connections: forget::Connections::default(),
+            marks: marks::Marks::default(),
             ended: false,
             due: Some(now),
         };
+        core.marks.follow_rules(&core.settings.rules);
         core.wait_for_netifd(now);
         core
     }
@@ -185,7 +192,7 @@ impl Core {
                     provider.prober.received(now, packets, address.map(|address| (address, gateway)), random, steps)
                 });
             }
-            Event::Filtered(_) => {}
+            Event::Filtered(outcome) => self.filtered(now, outcome, &mut out),
             Event::Reload(settings) => self.reload(now, *settings, &mut out),
             Event::ConfigError(problems) => self.config_refused(problems, &mut out),
             Event::Advice(advice) => self.advised(advice, &mut out),
@@ -214,8 +221,7 @@ impl Core {
 
     fn next_due(&self) -> Option<Moment> {
         let any_reliable = self.any_reliable();
-        let checks =
-            self.probed().filter_map(|provider| provider.next_begin(self.active == Some(provider.id), any_reliable));
+        let checks = self.probed().filter_map(|provider| provider.next_begin(self.in_use(provider.id), any_reliable));
         let checks =
             checks.chain(self.interfaces_due()).chain(self.stopping.then_some(self.stop_by)).chain(self.warm_at);
         if let Some(until) = self.hold.filter(|_| self.snapshot.is_some()) {
@@ -224,8 +230,15 @@ impl Core {
         let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
         let explain = self.explain_until.filter(|_| self.snapshot.is_some());
-        let checks = checks.chain(self.connections.drains.due());
-        checks.chain(self.ranking.next).chain(self.recovery_due()).chain(refresh).chain(retry).chain(explain).min()
+        checks
+            .chain(self.ranking.next)
+            .chain(self.recovery_due())
+            .chain(self.marks_due())
+            .chain(self.connections.drains.due().filter(|_| !self.marks_change()))
+            .chain(refresh)
+            .chain(retry)
+            .chain(explain)
+            .min()
     }
 
     /// Everything that follows from what is known now.
@@ -257,6 +270,7 @@ impl Core {
                 break;
             }
         }
+        self.tend_marks(now, out);
         self.forget_connections(now, out);
         self.recover(now, out);
         self.begin_checks(now, out);
@@ -308,8 +322,24 @@ impl Core {
         self.enabled().filter(|provider| provider.usable().is_some())
     }
 
+    /// Whether traffic that nobody has directed elsewhere goes through it: it is the active one, or shares with that.
+    fn in_use(&self, id: ProviderId) -> bool {
+        self.active == Some(id) || self.sharing.iter().any(|(sharing, _)| *sharing == id)
+    }
+
+    /// Whether connections may go through it: nothing speaks against it, or there is nothing better.
+    fn carries(&self, provider: &Provider) -> bool {
+        let good = provider.reliability.verdict() != Some(false) || self.in_use(provider.id);
+        self.takes_part(provider) && provider.usable().is_some() && good
+    }
+
     fn any_reliable(&self) -> bool {
-        self.enabled().any(Provider::is_reliable)
+        self.eligible().any(Provider::is_reliable)
+    }
+
+    /// Those that may be active.
+    fn eligible(&self) -> impl Iterator<Item = &Provider> {
+        self.enabled().filter(|provider| provider.settings.default_route)
     }
 
     /// Whether it may be active on its own merit: reliable, and not degraded unless all reliable ones are.
@@ -318,7 +348,7 @@ impl Core {
     }
 
     fn any_good(&self) -> bool {
-        self.enabled().any(|it| it.is_reliable() && !it.is_degraded())
+        self.eligible().any(|it| it.is_reliable() && !it.is_degraded())
     }
 
     fn by_id(&self, id: ProviderId) -> Option<&Provider> {
@@ -354,8 +384,10 @@ impl Core {
         self.hold = None;
         self.dirty = true;
         self.retry_at = None;
+        self.marks.hurry();
         // Nobody is active any more, but that is no switch to tell of.
         self.active = None;
+        self.sharing.clear();
         self.ranking = Ranking::default();
         for provider in &mut self.providers {
             checks::close(provider, &mut self.random, out);

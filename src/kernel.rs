@@ -151,6 +151,8 @@ pub enum RouteKind {
     Blackhole,
     /// Answers with ICMP prohibited.
     Prohibit,
+    /// Ends the search in its table; the next rule is asked.
+    Throw,
     /// Any other `RTN_*` number.
     Other(u8),
 }
@@ -243,6 +245,12 @@ impl Route {
     /// Whether this is a default route that ordinary traffic in table main follows.
     pub fn is_main_default(&self) -> bool {
         self.table == TableId::MAIN && self.destination.prefix == 0 && self.tos == 0
+    }
+
+    /// The devices through which it sends packets on.
+    pub fn devices(&self) -> impl Iterator<Item = IfIndex> + '_ {
+        let hops = if let NextHops::Shared(hops) = &self.next_hops { hops.as_slice() } else { &[] };
+        self.device.into_iter().chain(hops.iter().map(|hop| hop.device))
     }
 
     /// Whether failoverd made it.

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use super::drain::Drains;
 use super::{Core, log};
 use crate::event::{Action, Census, Counted, ProviderId, Stranded};
-use crate::kernel::{Address, IfIndex, Network, NextHops, Route, Selector, Snapshot};
+use crate::kernel::{Address, IfIndex, Network, Route, Selector, Snapshot};
 use crate::moment::Moment;
 use crate::provider::Provider;
 use crate::settings::LogLevel;
@@ -64,6 +64,10 @@ impl Core {
     /// Tells whose connections are stranded. Not before the kernel shows that nothing leads to their provider any more: the next packet
     /// would make the same entry again on the dead line. Until then a provider that recovers keeps its connections.
     pub(super) fn forget_connections(&mut self, now: Moment, out: &mut Vec<Action>) {
+        // Forgotten now, its connections would follow a rule to it once more, and then stay where they have no business.
+        if self.marks_change() && self.settings.flush_conntrack {
+            return;
+        }
         let Connections { held: before, mut drains, told_shared } = std::mem::take(&mut self.connections);
         self.connections.told_shared = told_shared;
         let enabled = self.enabled().count();
@@ -144,20 +148,9 @@ impl Core {
         }
     }
 
-    /// Whether connections are marked as they should be.
-    pub(super) fn marks_loaded(&self) -> bool {
-        self.settings.marks()
-    }
-
     /// Whether connections go through it, old ones at least.
     fn serves(&self, provider: &Provider, by_mark: bool) -> bool {
-        let works = if by_mark { provider.reliability.verdict() != Some(false) } else { provider.is_reliable() };
-        works || self.in_use(provider.id)
-    }
-
-    /// Whether traffic without a mark goes through it.
-    pub(super) fn in_use(&self, provider: ProviderId) -> bool {
-        self.active == Some(provider)
+        if by_mark { self.carries(provider) } else { provider.is_reliable() || self.in_use(provider.id) }
     }
 
     /// Whether no packet gets to its device any more, with its mark or without.
@@ -196,7 +189,7 @@ impl Held {
 
     /// Whether traffic without a mark leaves through other devices.
     pub(super) fn is_behind(&self, snapshot: &Snapshot) -> bool {
-        first_slot(snapshot).is_some_and(|first| !has_device(first, self.device))
+        first_slot(snapshot).is_some_and(|first| !first.devices().any(|device| device == self.device))
     }
 }
 
@@ -204,9 +197,4 @@ impl Held {
 fn first_slot(snapshot: &Snapshot) -> Option<&Route> {
     let defaults = snapshot.routes.iter().filter(|route| route.is_main_default());
     defaults.min_by_key(|route| (!route.is_ours(), route.metric))
-}
-
-fn has_device(route: &Route, device: IfIndex) -> bool {
-    let hops = if let NextHops::Shared(hops) = &route.next_hops { hops.as_slice() } else { &[] };
-    route.device == Some(device) || hops.iter().any(|hop| hop.device == device)
 }

@@ -34,8 +34,8 @@ impl Core {
             switches: self.switches,
             overridden_by: self.overridden_by.iter().map(|route| self.describe_route(route)).collect(),
             config_errors: self.config_errors.clone(),
-            marks: None,
-            rules: vec![],
+            marks: self.marks_word(),
+            rules: self.rules_status(),
             providers: self.by_rank().map(|provider| self.provider_status(provider, now)).collect(),
         }
     }
@@ -65,6 +65,7 @@ impl Core {
             let first = self.last_changes.first().map(|change| self.describe(change)).unwrap_or_default();
             warnings.push(format!("the kernel does not take a change, it is tried again: {first}"));
         }
+        warnings.extend(self.marks_warning());
         warnings.extend(self.advice.iter().cloned());
         warnings
     }
@@ -78,7 +79,9 @@ impl Core {
             UplinkSource::Device(name) => (None, Some(name.clone())),
         };
         let told = interface.as_ref().and_then(|name| self.netifd.find(name).ok());
-        let active = self.active == Some(provider.id);
+        let active = self.in_use(provider.id);
+        let share = self.sharing.iter().find(|(id, _)| *id == provider.id);
+        let weights = || self.sharing.iter().map(|(_, weight)| usize::from(*weight)).sum();
         let text = |address: IpAddr| address.to_string();
         let reason = provider.reason();
         let waits = self.failback_at(provider).filter(|at| *at > now && !active && self.is_good(provider));
@@ -97,12 +100,12 @@ impl Core {
             reliable: provider.is_reliable(),
             priority: provider.settings.priority,
             weight: provider.settings.weight,
-            share_percent: None,
+            share_percent: share.map(|(_, weight)| percent((*weight).into(), weights())),
             balance: provider.settings.balance,
             default: provider.settings.default_route,
             drain: provider.settings.drain().show(),
             drain_in: self.connections.drains.until(provider.id).map(|at| at.since(now).as_secs()),
-            mark: None,
+            mark: self.mark_text(provider.id).filter(|_| provider.settings.enabled),
             stranded: vec![],
             metered: provider.settings.metered,
             interface,

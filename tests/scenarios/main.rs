@@ -12,6 +12,7 @@ mod connections;
 mod drain;
 mod evidence;
 mod kernel;
+mod marks;
 mod names;
 mod netifd;
 mod outage;
@@ -26,6 +27,7 @@ mod simulate;
 mod start;
 mod sysctls;
 mod targets;
+mod tiers;
 mod why;
 
 use model::{Config, World, secs};
