@@ -36,7 +36,7 @@ impl Core {
                 default: provider.settings.default_route,
                 balance: provider.settings.balance,
                 sharing: self.sharing.iter().any(|(id, _)| *id == provider.id),
-                join_at: if provider.has_failed() { self.failback_at(provider) } else { provider.steady_since() },
+                join_at: self.join_at(provider),
             })
             .collect();
         let active = self.active.and_then(|id| position(&|provider| provider.id == id));
@@ -93,6 +93,11 @@ impl Core {
         let among_degraded = self.active_provider().filter(|it| it.is_degraded()).and_then(|it| it.graded);
         let since = provider.steady_since()?;
         Some(among_degraded.map_or(since, |among| since.max(among)) + provider.failback_delay())
+    }
+
+    /// When it may share the traffic of the active one, if both stay as they are: the first time there is nothing to wait for.
+    pub(super) fn join_at(&self, provider: &Provider) -> Option<Moment> {
+        if provider.has_failed() { self.failback_at(provider) } else { provider.steady_since() }
     }
 
     fn switch_to(&mut self, now: Moment, to: Option<ProviderId>, out: &mut Vec<Action>) {

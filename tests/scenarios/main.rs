@@ -29,6 +29,7 @@ mod sysctls;
 mod targets;
 mod tiers;
 mod why;
+mod why_traffic;
 
 use model::{Config, World, secs};
 
