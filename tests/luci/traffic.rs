@@ -8,7 +8,7 @@ use crate::bridge::access::User;
 use crate::browser::Width;
 use crate::page::Page;
 use crate::status::{MARKUP, STATUS};
-use crate::world::{SECOND, SOON};
+use crate::world::{BRISK, SECOND, SOON};
 
 /// What the daemon says of four fine lines, changed into what it would say of two that share the traffic, one that keeps connections for
 /// a while, and one that carries only what rules send there.
@@ -154,4 +154,40 @@ fn connections_are_counted_now_and_then_while_somebody_looks() {
 fn shared_counts(page: &Page, connections: u32) {
     let providers = json!([{ "name": "wan0", "connections": connections }]);
     page.bridge.fix("failover.connections", json!({ "marked": false, "providers": providers, "others": 0 }));
+}
+
+#[test]
+fn a_tier_is_shown_as_it_is() {
+    let page = Page::alone(LabConfig { providers: 3, ..LabConfig::default() });
+    let uci = page.world.lab.uci(&BRISK);
+    let weighed = |uci: String, name: &str, more: &str| {
+        uci.replace(&format!("config provider '{name}'\n"), &format!("config provider '{name}'\n{more}"))
+    };
+    let uci = weighed(uci, "wan0", "\toption priority '1'\n\toption weight '3'\n");
+    let uci = weighed(uci, "wan1", "\toption priority '1'\n");
+    page.world.configure(&format!(
+        "{uci}\nconfig rule 'calls'\n\tlist dest '192.0.2.0/24'\n\tlist use 'wan0'\n\tlist use 'wan2'\n"
+    ));
+    let daemon = page.world.start();
+    page.open(User::Admin, STATUS);
+    let has = |name: &str, words: &str| {
+        wait_for(SOON, &format!("'{words}' at {name}"), || told(&page, name).contains(words))
+            .unwrap_or_else(|error| panic!("{error}: {}", told(&page, name)));
+    };
+    has("wan0", "Active: 75%");
+    has("wan1", "Active: 25%");
+    has("wan2", "Standby");
+    // Nothing is marked by what a browser asks; but counted it is.
+    has("wan1", " connection");
+    let rule = "document.querySelector('.failover-rules').tBodies[0].innerText.split(/\\s+/).join(' ').trim()";
+    page.browser.wait("the rule's provider", &format!("{rule} == 'calls wan0'"));
+    page.world.provider(0).silent(true);
+    page.browser.wait_text(".failover-sentence", "nline through wan1");
+    has("wan1", "Active ");
+    let mood = "document.querySelector('.failover-hero').dataset.mood";
+    assert_eq!(page.browser.value(mood), "warn", "it works, with one less than there should be");
+    page.browser.wait("the rule's next provider", &format!("{rule} == 'calls wan2'"));
+    page.browser.screenshot("status-tier");
+    page.browser.assert_no_errors();
+    page.world.stop(&daemon);
 }

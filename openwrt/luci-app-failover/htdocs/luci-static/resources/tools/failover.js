@@ -130,9 +130,9 @@ return baseclass.extend({
 		return why.reason_code == 'starting' ? 'none' : active.state == 'checking' ? 'warn' : 'bad';
 	},
 
-	/* It works, but only because one that is wanted more does not: nobody should have to read a sentence to notice. */
+	/* It works, but one that is wanted more, or that would share the traffic, does not: nobody should have to read a sentence to notice. */
 	stoodIn({ providers, pin }, active) {
-		return !pin && providers.some(p => p.default && p.priority < active.priority && (!p.reliable || p.state == 'degraded') && ![ 'checking', 'disabled' ].includes(p.state));
+		return !pin && providers.some(p => p.default && p.priority <= active.priority - !(p.balance && active.balance) && (!p.reliable || p.state == 'degraded') && ![ 'checking', 'disabled' ].includes(p.state));
 	},
 
 	/* What the daemon says of the configuration, without the place in a file that nobody here sees. */
