@@ -88,9 +88,11 @@ pub struct Core {
     explain_until: Option<Moment>,
 
     ranking: Ranking,
-    /// Which of the ranked ones were reliable.
-    reliable: Vec<bool>,
+    /// Which of the ranked ones were reliable, and which could carry connections.
+    reliable: Vec<(bool, bool)>,
     active: Option<ProviderId>,
+    /// Those that share traffic, the active one among them, each with its weight; empty: it has all of it.
+    sharing: Vec<(ProviderId, u16)>,
     active_since: Moment,
     switches: u64,
     /// The last of them, oldest first.
@@ -151,6 +153,7 @@ impl Core {
             ranking: Ranking::default(),
             reliable: vec![],
             active: None,
+            sharing: vec![],
             active_since: now,
             switches: 0,
             switch_log: VecDeque::new(),
@@ -212,8 +215,7 @@ impl Core {
 
     fn next_due(&self) -> Option<Moment> {
         let any_reliable = self.any_reliable();
-        let checks =
-            self.probed().filter_map(|provider| provider.next_begin(self.active == Some(provider.id), any_reliable));
+        let checks = self.probed().filter_map(|provider| provider.next_begin(self.in_use(provider.id), any_reliable));
         let checks =
             checks.chain(self.interfaces_due()).chain(self.stopping.then_some(self.stop_by)).chain(self.warm_at);
         if let Some(until) = self.hold.filter(|_| self.snapshot.is_some()) {
@@ -305,8 +307,24 @@ impl Core {
         self.enabled().filter(|provider| provider.usable().is_some())
     }
 
+    /// Whether traffic that nobody has directed elsewhere goes through it: it is the active one, or shares with that.
+    fn in_use(&self, id: ProviderId) -> bool {
+        self.active == Some(id) || self.sharing.iter().any(|(sharing, _)| *sharing == id)
+    }
+
+    /// Whether connections may go through it: nothing speaks against it, or there is nothing better.
+    fn carries(&self, provider: &Provider) -> bool {
+        let good = provider.reliability.verdict() != Some(false) || self.in_use(provider.id);
+        self.takes_part(provider) && provider.usable().is_some() && good
+    }
+
     fn any_reliable(&self) -> bool {
-        self.enabled().any(Provider::is_reliable)
+        self.eligible().any(Provider::is_reliable)
+    }
+
+    /// Those that may be active.
+    fn eligible(&self) -> impl Iterator<Item = &Provider> {
+        self.enabled().filter(|provider| provider.settings.default_route)
     }
 
     /// Whether it may be active on its own merit: reliable, and not degraded unless all reliable ones are.
@@ -315,7 +333,7 @@ impl Core {
     }
 
     fn any_good(&self) -> bool {
-        self.enabled().any(|it| it.is_reliable() && !it.is_degraded())
+        self.eligible().any(|it| it.is_reliable() && !it.is_degraded())
     }
 
     fn by_id(&self, id: ProviderId) -> Option<&Provider> {
@@ -353,6 +371,7 @@ impl Core {
         self.retry_at = None;
         // Nobody is active any more, but that is no switch to tell of.
         self.active = None;
+        self.sharing.clear();
         self.ranking = Ranking::default();
         for provider in &mut self.providers {
             checks::close(provider, &mut self.random, out);

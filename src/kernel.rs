@@ -245,6 +245,12 @@ impl Route {
         self.table == TableId::MAIN && self.destination.prefix == 0 && self.tos == 0
     }
 
+    /// The devices through which it sends packets on.
+    pub fn devices(&self) -> impl Iterator<Item = IfIndex> + '_ {
+        let hops = if let NextHops::Shared(hops) = &self.next_hops { hops.as_slice() } else { &[] };
+        self.device.into_iter().chain(hops.iter().map(|hop| hop.device))
+    }
+
     /// Whether failoverd made it.
     pub fn is_ours(&self) -> bool {
         self.protocol == PROTOCOL

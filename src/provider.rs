@@ -25,6 +25,8 @@ use crate::volume::Volume;
 
 /// The highest provider id: six bits of a mark.
 pub const MAX_ID: u8 = 63;
+/// Whose mark leads nowhere, where a rule asks for that: no provider's, unless there are as many as there are ids.
+pub const NOWHERE: ProviderId = ProviderId(MAX_ID);
 
 /// Failures closer together than this make the next failback wait longer.
 const FAILURES_APART: Duration = Duration::from_secs(600);
@@ -348,6 +350,11 @@ impl Provider {
         self.delay_factor = 0;
     }
 
+    /// Whether it has become unreliable or degraded since the start, or been neither reliable nor new.
+    pub const fn has_failed(&self) -> bool {
+        self.last_failure.is_some()
+    }
+
     /// Since when it is as good as it is now: reliable, and degraded or not.
     pub fn steady_since(&self) -> Option<Moment> {
         self.reliable_since.max(self.graded.filter(|_| self.reliable_since.is_some()))
@@ -416,12 +423,13 @@ pub fn assign_ids<'a>(
 ) -> Vec<(String, ProviderId)> {
     let mut names = ordered(names, |name| *name);
     names.dedup();
+    let last = MAX_ID - u8::from(names.len() < usize::from(MAX_ID));
     let mut kept: Vec<Option<ProviderId>> = vec![];
     for name in &names {
         let had = before.iter().find(|(other, _)| other == name).map(|(_, id)| *id);
-        kept.push(had.filter(|id| (1..=MAX_ID).contains(&id.0) && !kept.contains(&Some(*id))));
+        kept.push(had.filter(|id| (1..=last).contains(&id.0) && !kept.contains(&Some(*id))));
     }
-    let mut free = (1..=MAX_ID).map(ProviderId).filter(|id| !kept.contains(&Some(*id)));
+    let mut free = (1..=last).map(ProviderId).filter(|id| !kept.contains(&Some(*id)));
     let mut ids = vec![];
     for (name, kept) in names.iter().zip(&kept) {
         ids.extend(kept.or_else(|| free.next()).map(|id| ((*name).to_owned(), id)));
@@ -453,8 +461,18 @@ mod tests {
                 "a damaged file gives nobody a twin",
             ),
             (&["a"], before(&[("a", 64)]), before(&[("a", 1)]), "nor a number out of range"),
+            (&["a"], before(&[("a", 63)]), before(&[("a", 1)]), "nor that of nowhere"),
         ] {
             assert_eq!(assign_ids(names.iter().copied(), &had), want, "{why}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_nowhere_is_given_when_no_other_is_left() {
+        for (count, last) in [(62, 62), (63, 63), (64, 63)] {
+            let names: Vec<String> = (0..count).map(|number| format!("p{number:02}")).collect();
+            let ids = assign_ids(names.iter().map(String::as_str), &[]);
+            assert_eq!((ids.len(), ids.last().unwrap().1), (count.min(63), ProviderId(last)));
         }
     }
 

@@ -23,6 +23,14 @@ pub struct Candidate {
     pub priority: u32,
     /// When it may take over from a provider that works.
     pub failback_at: Option<Moment>,
+    /// `option default`: may be active at all.
+    pub default: bool,
+    /// `option balance`: shares traffic with others of its priority.
+    pub balance: bool,
+    /// Does so already.
+    pub sharing: bool,
+    /// When it may begin to.
+    pub join_at: Option<Moment>,
 }
 
 /// The policy, from the settings.
@@ -39,8 +47,10 @@ pub struct Policy {
 /// The result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranking {
-    /// All candidates, best first; the active one leads.
+    /// All candidates, best first; the active one leads, and those that share with it follow.
     pub order: Vec<usize>,
+    /// How many of them, from the first on, share traffic; 0: the active one has all of it.
+    pub shared: usize,
     /// The active one; `None`: no provider is usable.
     pub active: Option<usize>,
     /// Why it is the active one.
@@ -71,13 +81,13 @@ pub enum Why {
 pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy: Policy) -> Ranking {
     let get = |index: usize| candidates.get(index).copied().unwrap_or_default();
     // Where all are degraded, none is better for it.
-    let any_good = candidates.iter().any(|it| it.usable && it.reliable && !it.degraded);
+    let any_good = candidates.iter().any(|it| it.default && it.usable && it.reliable && !it.degraded);
     let poor = |it: Candidate| it.degraded && any_good;
     let mut order = ordered(0..candidates.len(), |&index| {
         let it = get(index);
-        (!it.usable, !it.reliable, poor(it), it.reliable || !it.checking, it.priority, index)
+        (!it.default, !it.usable, !it.reliable, poor(it), it.reliable || !it.checking, it.priority, index)
     });
-    let usable = |index: &usize| get(*index).usable;
+    let usable = |index: &usize| get(*index).usable && get(*index).default;
     let good = |index: &usize| usable(index) && get(*index).reliable && !poor(get(*index));
     let best = order.first().copied().filter(usable);
     // Between two of which nothing is known there is no reason to move.
@@ -115,11 +125,27 @@ pub fn rank(now: Moment, candidates: &[Candidate], active: Option<usize>, policy
         };
         (chosen, if chosen.is_some() { Why::LastResort } else { Why::NoneUsable })
     };
+    let mut shared = 0;
     if let Some(chosen) = chosen {
-        order.retain(|&index| index != chosen);
-        order.insert(0, chosen);
+        let mut leading = vec![chosen];
+        if matches!(why, Why::Best | Why::Stays) && get(chosen).balance {
+            for peer in order.iter().copied().filter(good).filter(|&index| index != chosen) {
+                let it = get(peer);
+                if !it.balance || it.priority != get(chosen).priority {
+                    continue;
+                }
+                if it.sharing || it.join_at.is_some_and(|at| at <= now) {
+                    leading.push(peer);
+                } else {
+                    next = next.into_iter().chain(it.join_at).min();
+                }
+            }
+        }
+        shared = if leading.len() > 1 { leading.len() } else { 0 };
+        order.retain(|index| !leading.contains(index));
+        order.splice(0..0, leading);
     }
-    Ranking { order, active: chosen, why, next }
+    Ranking { order, shared, active: chosen, why, next }
 }
 
 #[cfg(test)]
@@ -144,6 +170,10 @@ mod tests {
                 'r' | 'd' => Some(NOW + Duration::from_secs(9)),
                 _ => None,
             },
+            default: true,
+            balance: true,
+            sharing: false,
+            join_at: None,
         };
         script.chars().enumerate().map(make).collect()
     }

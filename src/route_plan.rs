@@ -11,11 +11,15 @@ mod tables;
 use std::net::IpAddr;
 
 use crate::event::{MovedRoute, ProviderId, SavedSysctl, State};
-use crate::kernel::{IfIndex, Link, Metric, Route, RouteChange, Rule, RulePriority, Snapshot, TableId};
+use crate::kernel::{
+    Hop, IfIndex, Link, Metric, NextHops, Route, RouteChange, RouteOptions, Rule, RulePriority, SCOPE_UNIVERSE,
+    Selector, Snapshot, TableId,
+};
+use crate::order::ordered;
 use crate::takeover;
 use crate::uplink::Uplink;
 use sysctls::{reset_sysctls, set_sysctls};
-use tables::{rules, table_routes};
+use tables::{rules, table_routes, unreachable};
 
 /// What should be.
 #[derive(Clone, Debug)]
@@ -24,12 +28,18 @@ pub struct Wanted<'a> {
     pub members: Vec<Member<'a>>,
     /// Those of `members` (by index) that get a slot, best first.
     pub slots: Vec<usize>,
+    /// How many of them, from the first on, share the first slot; below two: none.
+    pub shared: usize,
     /// Metric of the first slot.
     pub start_metric: Metric,
     /// Where provider tables begin.
     pub base_table: TableId,
     /// Where our rules begin.
     pub base_priority: RulePriority,
+    /// The bits of a packet's mark that name its provider, if connections are marked.
+    pub marks: Option<u32>,
+    /// Whether there is a mark for what is to go nowhere.
+    pub nowhere: bool,
     /// Whether foreign default routes on the members' devices are moved away.
     pub takeover: bool,
     /// Foreign routes that a delete of ours hit by mistake.
@@ -42,9 +52,12 @@ impl Wanted<'_> {
         Self {
             members: vec![],
             slots: vec![],
+            shared: 0,
             start_metric: Metric(0),
             base_table: TableId(0),
             base_priority: RulePriority(0),
+            marks: None,
+            nowhere: false,
             takeover: false,
             put_back: &[],
         }
@@ -60,6 +73,12 @@ pub struct Member<'a> {
     pub device: Option<IfIndex>,
     /// Its uplink, if it is complete.
     pub uplink: Option<&'a Uplink>,
+    /// `option default`: without, it gets no slot.
+    pub default: bool,
+    /// Its share, where it shares a slot.
+    pub weight: u16,
+    /// Whether marked connections may leave through it.
+    pub carries: bool,
     /// Whether netifd manages its device.
     pub interface: bool,
     /// Whether packets from its address are to leave through it.
@@ -104,33 +123,37 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     // A refused write must not leave main without a default: the old slots go when the kernel shows one of the new ones.
     let replaced = slots.is_empty() || !keep.is_empty();
 
-    let tables: Vec<Route> = wanted.members.iter().flat_map(|member| table_routes(wanted.base_table, member)).collect();
-    write_missing(&tables, snapshot, &mut keep, &mut plan.changes);
+    // Else a route moved away would carry the traffic of somebody's who was to carry none, when all slots are dead or gone.
+    if choosing && wanted.takeover && wanted.members.iter().any(|member| !member.default) {
+        write_missing(&[unreachable(TableId::MAIN, takeover::WALL)], snapshot, &mut keep, &mut plan.changes);
+    }
 
     let rules = rules(wanted);
+    delete_rules(snapshot, &rules, true, &mut plan.changes);
+    write_missing(&table_routes(wanted), snapshot, &mut keep, &mut plan.changes);
+
     let is_there = |rule: &&Rule| snapshot.rules.iter().any(|seen| same_rule(seen, rule));
     plan.changes.extend(rules.iter().filter(|rule| !is_there(rule)).cloned().map(RouteChange::AddRule));
 
     let hosts = dns::host_routes(wanted, snapshot, plan.metrics.first().map(|(_, metric)| *metric));
     write_missing(&hosts, snapshot, &mut keep, &mut plan.changes);
 
-    if let (Some((_, first)), Some((_, last))) = (plan.metrics.first().copied(), plan.metrics.last().copied()) {
-        let taken = choosing && wanted.takeover;
-        let mut in_the_way = Vec::new();
-        for route in snapshot.routes.iter().filter(|route| takeover::is_foreign(route)) {
-            let member = wanted.members.iter().find(|member| route.device.is_some() && member.device == route.device);
-            match member {
-                Some(member)
-                    if taken && takeover::is_in_the_way(route, wanted.start_metric, last, member.interface) =>
-                {
-                    in_the_way.push((member.id, route))
-                }
-                _ if route.metric < first => plan.overridden_by.push(route.clone()),
-                _ => {}
-            }
+    let (first, last) = (slots.first().map(|it| it.metric), slots.last().map(|it| it.metric));
+    let taken = choosing && wanted.takeover;
+    let mut in_the_way = Vec::new();
+    for route in snapshot.routes.iter().filter(|route| takeover::is_foreign(route)) {
+        let member = wanted.members.iter().find(|member| route.device.is_some() && member.device == route.device);
+        let moved = |member: &&Member<'_>| {
+            let last = if member.default { last } else { Some(takeover::LAST) };
+            last.is_some_and(|last| takeover::is_in_the_way(route, wanted.start_metric, last, member.interface))
+        };
+        match member.filter(|_| taken).filter(moved) {
+            Some(member) => in_the_way.push((member.id, route)),
+            None if first.is_some_and(|first| route.metric < first) => plan.overridden_by.push(route.clone()),
+            None => {}
         }
-        takeover::move_away(&in_the_way, snapshot, &mut plan.moved, &mut plan.changes);
     }
+    takeover::move_away(&in_the_way, snapshot, &mut plan.moved, &mut plan.changes);
     // A number can pass to another provider, and a provider to another device: what was moved for the one before goes back.
     let is_members = |id: ProviderId, copy: &Route| {
         wanted.members.iter().any(|member| member.id == id && (member.device.is_none() || member.device == copy.device))
@@ -140,7 +163,8 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     takeover::move_back(snapshot, state, stays, &mut plan.changes);
     forget_returned(&mut plan, snapshot, before);
 
-    delete_ours(snapshot, &keep, &rules, replaced, &mut plan.changes);
+    delete_rules(snapshot, &rules, false, &mut plan.changes);
+    delete_ours(snapshot, &keep, replaced, &mut plan.changes);
     let member_devices: Vec<IfIndex> =
         wanted.members.iter().filter(|_| choosing).filter_map(|member| member.device).collect();
     reset_sysctls(snapshot, &mut plan.sysctls, &member_devices, &mut plan.changes);
@@ -165,21 +189,54 @@ fn forget_returned(plan: &mut Plan, snapshot: &Snapshot, before: usize) {
 }
 
 /// Default routes in main, at the lowest metrics that no foreign default route holds: a metric is never written while somebody
-/// else's route is there, also not one that takeover is about to move.
+/// else's route is there, also not one that takeover is about to move. Those that share the first slot have one of their own behind it
+/// all the same: when one of their devices goes, the kernel drops the whole of the route that they share, without a word.
 fn slot_routes(wanted: &Wanted<'_>, snapshot: &Snapshot, metrics: &mut Vec<(usize, Metric)>) -> Vec<Route> {
     let held: Vec<Metric> =
         snapshot.routes.iter().filter(|route| takeover::is_foreign(route)).map(|route| route.metric).collect();
     let mut free = (wanted.start_metric.0..).map(Metric).filter(|metric| !held.contains(metric));
     let only_if_none = wanted.members.len() < 2 && !held.is_empty();
-    let mut routes = Vec::new();
-    for &slot in wanted.slots.iter().filter(|_| !only_if_none) {
-        let uplink = wanted.members.get(slot).and_then(|member| member.uplink);
-        if let Some((uplink, metric)) = uplink.zip(free.next()) {
-            metrics.push((slot, metric));
+    let uplinks = || {
+        wanted.slots.iter().enumerate().filter(|_| !only_if_none).filter_map(|(place, &slot)| {
+            let member = wanted.members.get(slot).filter(|member| member.default)?;
+            Some((place < wanted.shared, slot, member, member.uplink?))
+        })
+    };
+    let sharing: Vec<_> =
+        uplinks().filter(|(shares, ..)| *shares).map(|(.., member, uplink)| (member, uplink)).collect();
+    let first = if sharing.len() > 1 { free.next() } else { None };
+    let mut routes: Vec<Route> = first.and_then(|first| shared_route(sharing, first)).into_iter().collect();
+    for (shares, slot, _, uplink) in uplinks() {
+        if let Some(metric) = free.next() {
+            metrics.push((slot, first.filter(|_| shares).unwrap_or(metric)));
             routes.push(uplink.default_route(TableId::MAIN, metric));
         }
     }
     routes
+}
+
+/// The default routes of all that share, as one. Its hops stand in the order of the providers' numbers, whoever is active: the kernel gives
+/// each a range of hashes in that order, so that a client finds a server again by the line that it had before an outage.
+fn shared_route(sharing: Vec<(&Member<'_>, &Uplink)>, metric: Metric) -> Option<Route> {
+    let sharing = ordered(sharing, |(member, _)| member.id);
+    let own: Vec<(u16, Route)> =
+        sharing.iter().map(|(member, uplink)| (member.weight, uplink.default_route(TableId::MAIN, metric))).collect();
+    let (_, first) = own.first()?;
+    let agree = own.iter().all(|(_, route)| route.options == first.options);
+    let hop = |(weight, route): &(u16, Route)| {
+        Some(Hop { device: route.device?, gateway: route.gateway, onlink: route.onlink, weight: *weight })
+    };
+    Some(Route {
+        scope: SCOPE_UNIVERSE,
+        device: None,
+        gateway: None,
+        // Each packet is to have the address of the device that it leaves by.
+        source: None,
+        onlink: false,
+        next_hops: NextHops::Shared(own.iter().filter_map(hop).collect()),
+        options: if agree { first.options } else { RouteOptions::default() },
+        ..first.clone()
+    })
 }
 
 fn same_rule(seen: &Rule, wanted: &Rule) -> bool {
@@ -216,15 +273,20 @@ fn same_place(a: &Route, b: &Route) -> bool {
     (a.table, a.destination, a.metric, a.tos) == (b.table, b.destination, b.metric, b.tos)
 }
 
-/// Deletes what is ours and not wanted, rules before the tables they lead to, and slots only if they are `replaced`.
-fn delete_ours(snapshot: &Snapshot, keep: &[&Route], rules: &[Rule], replaced: bool, changes: &mut Vec<RouteChange>) {
+/// Deletes rules that are ours and not wanted, those for marks or the others.
+fn delete_rules(snapshot: &Snapshot, rules: &[Rule], marks: bool, changes: &mut Vec<RouteChange>) {
     let is_second = |at: usize, seen: &Rule| snapshot.rules.iter().take(at).any(|before| same_rule(before, seen));
-    let unwanted_rules = snapshot
+    let unwanted = snapshot
         .rules
         .iter()
         .enumerate()
+        .filter(|(_, seen)| matches!(seen.selector, Some(Selector::Mark(_))) == marks)
         .filter(|(at, seen)| !rules.iter().any(|rule| same_rule(seen, rule)) || is_second(*at, seen));
-    changes.extend(unwanted_rules.map(|(_, rule)| RouteChange::DeleteRule(rule.clone())));
+    changes.extend(unwanted.map(|(_, rule)| RouteChange::DeleteRule(rule.clone())));
+}
+
+/// Deletes routes that are ours and not wanted, slots only if they are `replaced`.
+fn delete_ours(snapshot: &Snapshot, keep: &[&Route], replaced: bool, changes: &mut Vec<RouteChange>) {
     let is_kept = |route: &Route| keep.iter().any(|kept| std::ptr::eq(*kept, route));
     let unwanted = snapshot.routes.iter().filter(|route| route.is_ours() && !is_kept(route));
     changes.extend(unwanted.filter(|route| replaced || !route.is_main_default()).cloned().map(RouteChange::Delete));

@@ -13,6 +13,11 @@ use crate::provider::MAX_ID;
 const BASE: u32 = 1_000_000_000;
 const PER_PROVIDER: u32 = 1_000_000;
 
+/// The metric before those of all moved routes.
+pub const WALL: Metric = Metric(BASE);
+/// The highest metric that a route can be moved from.
+pub const LAST: Metric = Metric(PER_PROVIDER - 1);
+
 /// Where a default route of provider `id` at metric `old` is moved to. `old` is below one million.
 pub const fn moved_metric(id: ProviderId, old: Metric) -> Metric {
     Metric(BASE + (id.0 as u32) * PER_PROVIDER + old.0)

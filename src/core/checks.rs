@@ -157,7 +157,7 @@ impl Core {
     /// metered line would be too many.
     fn suspect_for(&mut self, index: usize, now: Moment) -> Option<(usize, usize)> {
         let provider = self.providers.get(index)?;
-        let spared = provider.settings.metered && self.active == Some(provider.id);
+        let spared = provider.settings.metered && self.in_use(provider.id);
         if spared || !provider.is_reliable() {
             return None;
         }
@@ -168,7 +168,7 @@ impl Core {
         let any_reliable = self.any_reliable();
         for index in 0..self.providers.len() {
             let due = |provider: &Provider| {
-                let active = self.active == Some(provider.id);
+                let active = self.in_use(provider.id);
                 self.takes_part(provider) && provider.next_begin(active, any_reliable).is_some_and(|at| at <= now)
             };
             if self.providers.get(index).is_some_and(due) {

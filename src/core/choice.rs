@@ -7,7 +7,7 @@ use crate::event::{Action, ProviderId};
 use crate::moment::Moment;
 use crate::notice::{Notice, NoticeAction};
 use crate::provider::{Path, Provider, ProviderState};
-use crate::ranking::{Candidate, Policy, Why, rank};
+use crate::ranking::{Candidate, Policy, Ranking, Why, rank};
 use crate::reason::Reason;
 use crate::say;
 use crate::series::Switch;
@@ -33,30 +33,58 @@ impl Core {
                 spare: provider.settings.cold_standby && provider.reliability.verdict().is_none(),
                 priority: provider.settings.priority,
                 failback_at: self.failback_at(provider),
+                default: provider.settings.default_route,
+                balance: provider.settings.balance,
+                sharing: self.sharing.iter().any(|(id, _)| *id == provider.id),
+                join_at: if provider.has_failed() { self.failback_at(provider) } else { provider.steady_since() },
             })
             .collect();
         let active = self.active.and_then(|id| position(&|provider| provider.id == id));
         let policy = Policy { failback: self.settings.failback, last_resort: self.settings.last_resort, pin };
         let ranking = rank(now, &candidates, active, policy);
         let chosen = ranking.active.and_then(|index| members.get(index)).map(|provider| provider.id);
+        let sharing = ranking.order.iter().take(ranking.shared);
+        let sharing: Vec<(ProviderId, u16)> =
+            sharing.filter_map(|index| members.get(*index)).map(|it| (it.id, it.settings.weight)).collect();
 
-        let pin_usable = pin.is_some_and(|index| candidates.get(index).is_some_and(|it| it.usable));
+        let pin_usable = pin.is_some_and(|index| candidates.get(index).is_some_and(|it| it.usable && it.default));
         let warn = pin_name.filter(|_| !pin_usable && !self.pin_warned && !members.is_empty()).cloned();
         self.pin_warned = pin_name.is_some() && !pin_usable;
         if let Some(name) = warn {
             let text = format!("the pinned provider {name} cannot be used; the others are ranked as without a pin");
             out.push(log(LogLevel::Warning, None, text));
         }
-        // Reliability matters to the plan even where it changes no order: `from` rules and routes to DNS servers depend on it.
-        let reliable: Vec<bool> = candidates.iter().map(|it| it.reliable).collect();
-        self.dirty |= ranking.order != self.ranking.order
-            || ranking.active != self.ranking.active
-            || ((self.settings.source_rules || self.settings.dns_routes) && reliable != self.reliable);
-        self.reliable = reliable;
+        self.dirty |= ranking != Ranking { why: ranking.why, next: ranking.next, ..self.ranking.clone() };
         self.ranking = ranking;
         if chosen != self.active {
             self.switch_to(now, chosen, out);
         }
+        self.share(sharing, out);
+        // Reliability matters to the plan even where it changes no order: `from` rules, routes to DNS servers and the rules for marks
+        // depend on it.
+        let reliable: Vec<(bool, bool)> = self.enabled().map(|it| (it.is_reliable(), self.carries(it))).collect();
+        let matters = self.settings.source_rules || self.settings.dns_routes || self.settings.marks();
+        self.dirty |= matters && reliable != self.reliable;
+        self.reliable = reliable;
+    }
+
+    /// Notes who shares traffic, and says so where it is new.
+    fn share(&mut self, sharing: Vec<(ProviderId, u16)>, out: &mut Vec<Action>) {
+        if sharing == self.sharing {
+            return;
+        }
+        let all: u32 = sharing.iter().map(|(_, weight)| u32::from(*weight)).sum();
+        let mut text = String::new();
+        for (id, weight) in &sharing {
+            text += if text.is_empty() { "sharing: " } else { ", " };
+            text += self.by_id(*id).map_or("", |it| it.settings.name.as_str());
+            text += &format!(" {}%", (u32::from(*weight) * 200 + all).checked_div(2 * all).unwrap_or(0));
+        }
+        if text.is_empty() {
+            "no longer sharing".clone_into(&mut text);
+        }
+        out.push(log(LogLevel::Info, None, text));
+        self.sharing = sharing;
     }
 
     /// When it may take over from a provider that works, if both stay as they are. With the active one degraded that is a matter among

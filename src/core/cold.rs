@@ -41,14 +41,14 @@ impl Core {
     fn is_needless(&mut self, index: usize, now: Moment) -> bool {
         let Some(provider) = self.providers.get(index) else { return false };
         let pin = self.state.pin.as_ref().or(self.settings.pin.as_ref());
-        let used = self.active == Some(provider.id) || pin == Some(&provider.settings.name);
+        let used = self.in_use(provider.id) || pin == Some(&provider.settings.name);
         if !provider.settings.cold_standby || used || !self.takes_part(provider) {
             return false;
         }
         let own = (provider.settings.priority, index);
         let better = || {
             let all = self.providers.iter().enumerate().filter(|(place, it)| (it.settings.priority, *place) < own);
-            all.map(|(_, it)| it).filter(|it| self.takes_part(it))
+            all.map(|(_, it)| it).filter(|it| self.takes_part(it) && it.settings.default_route)
         };
         if better().any(|it| it.is_reliable() && !it.is_degraded()) {
             return true;

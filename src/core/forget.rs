@@ -92,5 +92,5 @@ fn has_left(it: &Held, snapshot: &Snapshot) -> bool {
     let slots = snapshot.routes.iter().filter(|route| route.is_ours() && route.is_main_default());
     let first = slots.min_by_key(|route| route.metric);
     let stays = snapshot.addresses.iter().any(|seen| (seen.device, seen.address) == (it.device, it.address));
-    first.is_some_and(|first| first.device != Some(it.device) || !stays)
+    first.is_some_and(|first| !first.devices().any(|device| device == it.device) || !stays)
 }

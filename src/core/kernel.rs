@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::checks::close;
 use super::{Core, log, netifd};
 use crate::event::Action;
-use crate::kernel::{Applied, LookupQuestion, Outcome, RouteChange, Snapshot};
+use crate::kernel::{Applied, IfIndex, LookupQuestion, Outcome, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::order::ordered;
 use crate::provider::{Path, Provider};
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::route_plan::{Member, Plan, Wanted, plan};
-use crate::settings::LogLevel;
+use crate::settings::{Fallback, LogLevel};
 use crate::takeover;
 use crate::uplink::{Uplink, link_by_name, resolve, source};
 
@@ -109,21 +109,30 @@ impl Core {
     }
 
     /// The provider that holds the lowest metric now is where we start from, so that a restart moves nothing. After a stop that may be
-    /// another one than before, as of one metric netifd has only its last route in the kernel.
+    /// another one than before, as of one metric netifd has only its last route in the kernel. Where several share it, all are believed.
     pub(super) fn adopt(&mut self, now: Moment, snapshot: &Snapshot) {
         let defaults = ordered(snapshot.routes.iter().filter(|route| route.is_main_default()), |route| route.metric);
-        let holder = defaults.iter().find_map(|route| {
-            let holds = |it: &&Provider| it.usable().is_some_and(|uplink| Some(uplink.device) == route.device);
-            self.enabled().find(holds).map(|provider| provider.id)
-        });
-        let first = || self.probed().min_by_key(|provider| provider.settings.priority).map(|provider| provider.id);
-        self.active = holder.or_else(first);
+        let on = |device: IfIndex| {
+            let mut eligible = self.eligible();
+            eligible.find(|it| it.usable().is_some_and(|uplink| uplink.device == device))
+        };
+        let holders = defaults.iter().map(|route| route.devices().filter_map(on).collect::<Vec<_>>());
+        let mut holders = holders.into_iter().find(|holders| !holders.is_empty()).unwrap_or_default();
+        if holders.is_empty() {
+            let usable = self.eligible().filter(|provider| provider.usable().is_some());
+            holders.extend(usable.min_by_key(|provider| provider.settings.priority));
+        }
+        let noted = holders.iter().find(|it| Some(&it.settings.name) == self.state.active.as_ref());
+        let active = noted.or(holders.first()).map(|it| it.id);
+        let sharing: Vec<_> = holders.iter().map(|it| (it.id, it.settings.weight)).collect();
+        self.active = active;
         self.active_since = now;
-        let active = self.active;
-        self.providers.iter_mut().filter(|it| Some(it.id) == active).for_each(|it| it.presumed = true);
+        let holds = |it: &Provider| sharing.iter().any(|(id, _)| *id == it.id);
+        self.providers.iter_mut().filter(|it| holds(it)).for_each(|it| it.presumed = true);
         // A crash leaves our slots in the kernel, which are newer than what was noted of them.
         let before = self.state.active.as_ref().filter(|_| !defaults.iter().any(|route| route.is_ours()));
         self.providers.iter_mut().filter(|it| Some(&it.settings.name) == before).for_each(Provider::resume);
+        self.sharing = if sharing.len() > 1 { sharing } else { vec![] };
     }
 
     /// Plans from the last snapshot and sends what is missing. True: a provider's path changed, so rank again.
@@ -225,6 +234,7 @@ impl Core {
 
     fn wanted(&self, snapshot: &Snapshot) -> Wanted<'_> {
         let providers: Vec<&Provider> = self.enabled().collect();
+        let marks = self.settings.marks();
         let device = |it: &Provider| link_by_name(snapshot, it.device.as_deref()?).map(|link| link.index);
         let alone = |uplink: &Uplink| {
             snapshot.addresses.iter().filter(|address| address.address == uplink.address).count() == 1
@@ -237,6 +247,9 @@ impl Core {
                 id: provider.id,
                 device: device(provider),
                 uplink,
+                default: provider.settings.default_route,
+                weight: provider.settings.weight,
+                carries: self.carries(provider),
                 interface: provider.settings.source.is_interface(),
                 source_rule,
                 reliable: provider.is_reliable(),
@@ -246,9 +259,12 @@ impl Core {
         Wanted {
             members: members.collect(),
             slots: self.ranking.order.clone(),
+            shared: self.ranking.shared,
             start_metric: self.settings.start_metric,
             base_table: self.settings.base_table,
             base_priority: self.settings.base_priority,
+            marks: marks.then_some(self.settings.mark_mask),
+            nowhere: marks && self.settings.rules.iter().any(|it| it.enabled && it.fallback == Fallback::Unreachable),
             takeover: self.settings.takeover,
             put_back: &[],
         }

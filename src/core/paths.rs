@@ -74,7 +74,10 @@ fn obstacle(lookup: &Lookup, uplink: &Uplink, snapshot: &Snapshot) -> Option<Str
         return None;
     }
     let refusing = |route: &&Route| {
-        route.table == TableId::MAIN && route.kind != RouteKind::Unicast && route.destination.contains(target)
+        route.table == TableId::MAIN
+            && !route.is_ours()
+            && route.kind != RouteKind::Unicast
+            && route.destination.contains(target)
     };
     let culprit = snapshot.routes.iter().filter(refusing).max_by_key(|route| route.destination.prefix);
     Some(match (culprit, answer.gateway) {

@@ -78,7 +78,9 @@ impl Core {
             UplinkSource::Device(name) => (None, Some(name.clone())),
         };
         let told = interface.as_ref().and_then(|name| self.netifd.find(name).ok());
-        let active = self.active == Some(provider.id);
+        let active = self.in_use(provider.id);
+        let share = self.sharing.iter().find(|(id, _)| *id == provider.id);
+        let weights = || self.sharing.iter().map(|(_, weight)| usize::from(*weight)).sum();
         let text = |address: IpAddr| address.to_string();
         let reason = provider.reason();
         let waits = self.failback_at(provider).filter(|at| *at > now && !active && self.is_good(provider));
@@ -97,7 +99,7 @@ impl Core {
             reliable: provider.is_reliable(),
             priority: provider.settings.priority,
             weight: provider.settings.weight,
-            share_percent: None,
+            share_percent: share.map(|(_, weight)| percent((*weight).into(), weights())),
             balance: provider.settings.balance,
             default: provider.settings.default_route,
             drain: String::new(),

@@ -1,7 +1,7 @@
 //! Routes and changes of them in words, for the log and the status.
 
 use super::Core;
-use crate::kernel::{IfIndex, Link, Route, RouteChange, RouteKind, Rule, Selector, TableId};
+use crate::kernel::{IfIndex, Link, NextHops, Route, RouteChange, RouteKind, Rule, Selector, TableId};
 use crate::takeover;
 
 /// What is to be done, to complete a sentence. `links` tell the devices' names.
@@ -33,6 +33,15 @@ fn describe_route(route: &Route, links: &[Link]) -> String {
     }
     if let Some(device) = route.device {
         text += &format!(" dev {}", device_name(device, links));
+    }
+    if let NextHops::Shared(hops) = &route.next_hops {
+        for hop in hops {
+            text += " nexthop";
+            if let Some(gateway) = hop.gateway {
+                text += &format!(" via {gateway}");
+            }
+            text += &format!(" dev {} weight {}", device_name(hop.device, links), hop.weight);
+        }
     }
     if route.table != TableId::MAIN {
         text += &format!(" table {}", route.table.0);
@@ -81,7 +90,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::kernel::{Metric, Network, NextHops, PROTOCOL, RouteOptions, RulePriority, SCOPE_UNIVERSE, Sysctl};
+    use crate::kernel::{Hop, Metric, Network, PROTOCOL, RouteOptions, RulePriority, SCOPE_UNIVERSE, Sysctl};
 
     fn route(table: TableId, metric: u32, kind: RouteKind) -> Route {
         let unicast = kind == RouteKind::Unicast;
@@ -119,11 +128,24 @@ mod tests {
             ignore_linkdown: 0,
         };
         let moved = Route { protocol: 3, ..route(TableId::MAIN, 1_001_000_005, RouteKind::Unicast) };
+        let shared = Route {
+            device: None,
+            gateway: None,
+            next_hops: NextHops::Shared(vec![
+                Hop { device: IfIndex(7), gateway: Some([192, 168, 1, 1].into()), onlink: false, weight: 3 },
+                Hop { device: IfIndex(8), gateway: None, onlink: false, weight: 1 },
+            ]),
+            ..route(TableId::MAIN, 2, RouteKind::Unicast)
+        };
         let source = Selector::Source(Network::new(IpAddr::from([192, 168, 1, 2]), 32));
         for (change, words) in [
             (
                 RouteChange::Write(route(TableId::MAIN, 2, RouteKind::Unicast)),
                 "write default via 192.168.1.1 dev wan0 metric 2",
+            ),
+            (
+                RouteChange::Write(shared),
+                "write default nexthop via 192.168.1.1 dev wan0 weight 3 nexthop dev #8 weight 1 metric 2",
             ),
             (RouteChange::Append(moved), "add default via 192.168.1.1 dev wan0 metric 1001000005 (moved from 5)"),
             (

@@ -2,25 +2,47 @@
 //!
 //! Called by `route_plan`.
 
-use super::{Member, Wanted};
+use super::Wanted;
+use crate::event::ProviderId;
 use crate::kernel::{
-    Metric, Network, NextHops, PROTOCOL, Route, RouteKind, RouteOptions, Rule, RulePriority, SCOPE_UNIVERSE, Selector,
-    TableId,
+    Mark, Metric, Network, NextHops, PROTOCOL, Route, RouteKind, RouteOptions, Rule, RulePriority, SCOPE_UNIVERSE,
+    Selector, TableId,
 };
+use crate::provider::NOWHERE;
 use crate::uplink::table_of;
 
 /// Priorities of `oif` rules begin here above `base_priority`, two per provider.
 const OIF_RULES: u32 = 0;
-/// Priorities of `from` rules begin here above `base_priority`; 200 to 399 are kept for `fwmark`.
+/// Priorities of `fwmark` rules begin here above `base_priority`.
+const MARK_RULES: u32 = 200;
+/// Priorities of `from` rules begin here above `base_priority`.
 const SOURCE_RULES: u32 = 400;
 
-/// A provider's table: its network, its default route, and a last word for what looks here without a device.
-pub(super) fn table_routes(base: TableId, member: &Member<'_>) -> Vec<Route> {
-    let table = table_of(base, member.id);
-    let unreachable = Route {
+/// All tables: of each provider its network, its default route, and a last word for what looks there without a device; nothing but that
+/// word for what is to go nowhere.
+pub(super) fn table_routes(wanted: &Wanted<'_>) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for member in &wanted.members {
+        let table = table_of(wanted.base_table, member.id);
+        if let Some(uplink) = member.uplink {
+            // The connected network comes first: the kernel checks a gateway against what the table holds.
+            routes.extend(uplink.connected_route(table));
+            routes.push(uplink.default_route(table, Metric(0)));
+        }
+        routes.push(unreachable(table, Metric(u32::MAX)));
+    }
+    if wanted.nowhere {
+        routes.push(unreachable(table_of(wanted.base_table, NOWHERE), Metric(u32::MAX)));
+    }
+    routes
+}
+
+/// `unreachable default`.
+pub(super) fn unreachable(table: TableId, metric: Metric) -> Route {
+    Route {
         table,
         destination: Network::ANY_V4,
-        metric: Metric(u32::MAX),
+        metric,
         tos: 0,
         protocol: PROTOCOL,
         kind: RouteKind::Unreachable,
@@ -32,37 +54,38 @@ pub(super) fn table_routes(base: TableId, member: &Member<'_>) -> Vec<Route> {
         next_hops: NextHops::Single,
         options: RouteOptions::default(),
         other: vec![],
-    };
-    let uplink = member.uplink.into_iter();
-    // The connected network comes first: the kernel checks a gateway against what the table holds.
-    uplink
-        .flat_map(|uplink| uplink.connected_route(table).into_iter().chain([uplink.default_route(table, Metric(0))]))
-        .chain([unreachable])
-        .collect()
+    }
 }
 
 /// The rules of all members, in pairs: what is more specific than a default route in main, then the provider's table.
 pub(super) fn rules(wanted: &Wanted<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
-    for member in &wanted.members {
-        let mut pair = |offset: u32, selector: Selector| {
-            let first = wanted.base_priority.0.saturating_add(offset).saturating_add(2 * u32::from(member.id.0));
-            let rule = |priority, table, suppress_prefix| Rule {
-                priority: RulePriority(priority),
-                selector: Some(selector),
-                table,
-                suppress_prefix,
-                raw: vec![],
-            };
-            rules.push(rule(first, TableId::MAIN, Some(0)));
-            rules.push(rule(first.saturating_add(1), table_of(wanted.base_table, member.id), None));
+    let mut pair = |id: ProviderId, offset: u32, selector: Selector| {
+        let first = wanted.base_priority.0.saturating_add(offset).saturating_add(2 * u32::from(id.0));
+        let rule = |priority, table, suppress_prefix| Rule {
+            priority: RulePriority(priority),
+            selector: Some(selector),
+            table,
+            suppress_prefix,
+            raw: vec![],
         };
+        rules.push(rule(first, TableId::MAIN, Some(0)));
+        rules.push(rule(first.saturating_add(1), table_of(wanted.base_table, id), None));
+    };
+    for member in &wanted.members {
         if let Some(device) = member.device {
-            pair(OIF_RULES, Selector::OutgoingDevice(device));
+            pair(member.id, OIF_RULES, Selector::OutgoingDevice(device));
         }
         if let Some(uplink) = member.uplink.filter(|_| member.source_rule) {
             let length = if uplink.address.is_ipv4() { 32 } else { 128 };
-            pair(SOURCE_RULES, Selector::Source(Network::new(uplink.address, length)));
+            pair(member.id, SOURCE_RULES, Selector::Source(Network::new(uplink.address, length)));
+        }
+    }
+    if let Some(mask) = wanted.marks {
+        let carrying = wanted.members.iter().filter(|member| member.carries && member.uplink.is_some());
+        for id in carrying.map(|member| member.id).chain(wanted.nowhere.then_some(NOWHERE)) {
+            let value = u32::from(id.0) << mask.trailing_zeros();
+            pair(id, MARK_RULES, Selector::Mark(Mark { value, mask }));
         }
     }
     rules

@@ -32,6 +32,9 @@ pub(super) fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
             id,
             device: Some(device),
             uplink: Some(uplink),
+            default: true,
+            weight: 1,
+            carries: true,
             source_rule: false,
             interface: false,
             reliable: true,
@@ -41,9 +44,12 @@ pub(super) fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
     Wanted {
         members: members.collect(),
         slots: (0..uplinks.len()).collect(),
+        shared: 0,
         start_metric: Metric(2),
         base_table: TableId(7100),
         base_priority: RulePriority(7000),
+        marks: None,
+        nowhere: false,
         takeover: true,
         put_back: &[],
     }
@@ -66,7 +72,7 @@ pub(super) fn fulfilled(wanted: &Wanted<'_>) -> Snapshot {
     }
     let mut ignored = vec![];
     snapshot.routes = slot_routes(wanted, &snapshot, &mut ignored);
-    snapshot.routes.extend(wanted.members.iter().flat_map(|member| table_routes(wanted.base_table, member)));
+    snapshot.routes.extend(table_routes(wanted));
     snapshot.rules = rules(wanted);
     snapshot
 }

@@ -75,7 +75,7 @@ impl World {
         if before == (place.has_route(), place.way) {
             return;
         }
-        self.routes.retain(|route| route.device != Some(IfIndex(before.1.device)));
+        self.routes.retain(|route| !route.devices().any(|it| it == IfIndex(before.1.device)));
         if place.has_route() {
             self.routes.push(Route {
                 table: TableId::MAIN,

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 
-use failoverd::kernel::{Metric, Network, Route, RouteKind, TableId};
+use failoverd::kernel::{Metric, Network, NextHops, Route, RouteKind, TableId};
 
 /// `NLM_F_REPLACE`, `NLM_F_APPEND`, `NLM_F_EXCL`, or none of them (which puts the route before the others of its key).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ impl Fib {
                 && (wanted.source.is_none() || seen.source == wanted.source)
                 && (wanted.device.is_none() || seen.device == wanted.device)
                 && (wanted.gateway.is_none() || seen.gateway == wanted.gateway)
+                && (!matches!(wanted.next_hops, NextHops::Shared(_)) || seen.next_hops == wanted.next_hops)
         })?;
         Some(self.routes.remove(hit))
     }

@@ -71,14 +71,16 @@ impl Kernel {
         let index = self.link(name).index;
         self.links.retain(|link| link.index != index);
         self.addresses.retain(|address| address.device != index);
-        self.fib.routes.retain(|route| route.device != Some(index));
+        // Of a route with several next hops nothing is left either (`fib_sync_down_dev`, NETDEV_UNREGISTER).
+        self.fib.routes.retain(|route| !route.devices().any(|device| device == index));
     }
 
-    /// Admin-down drops every route of the device; up brings the connected networks back, and nothing else.
+    /// Admin-down drops every route of the device, but for those with a next hop elsewhere; up brings the connected networks back, and nothing else.
     pub fn set_up(&mut self, name: &str, up: bool) {
         self.link_mut(name).up = up;
         let index = self.link(name).index;
         self.fib.routes.retain(|route| route.device != Some(index));
+        self.drop_dead();
         if up {
             let addresses: Vec<Address> =
                 self.addresses.iter().filter(|address| address.device == index).cloned().collect();
@@ -86,7 +88,7 @@ impl Kernel {
         }
     }
 
-    /// Routes stay; whether they are followed depends on `ignore_linkdown`, as in [`Kernel::is_dead`].
+    /// Routes stay; whether they are followed depends on `ignore_linkdown`, see [`Kernel::is_dead`].
     pub fn set_carrier(&mut self, name: &str, carrier: bool) {
         self.link_mut(name).carrier = carrier;
     }
@@ -128,6 +130,15 @@ impl Kernel {
             let stranded = last && route.device == Some(device);
             !(stranded || connected || orphan)
         });
+        self.drop_dead();
+    }
+
+    /// A route with several next hops goes when all of them are dead for good; one of them comes alive again by itself, with its device.
+    fn drop_dead(&mut self) {
+        let mut routes = std::mem::take(&mut self.fib.routes);
+        let lives = |device| self.lives(device);
+        routes.retain(|route| !matches!(route.next_hops, NextHops::Shared(_)) || route.devices().any(lives));
+        self.fib.routes = routes;
     }
 
     fn connect(&mut self, address: &Address) {
@@ -175,12 +186,13 @@ impl Kernel {
 
     /// Adds a route as any program would; the kernel's own checks come first.
     pub fn add_route(&mut self, route: Route, how: How) -> Result<(), &'static str> {
-        if route.kind == RouteKind::Unicast && route.next_hops == NextHops::Single {
-            let link = route.device.and_then(|index| self.by_index(index)).ok_or("No such device (19)")?;
+        for (device, gateway, onlink) in ways(&route).filter(|_| route.kind == RouteKind::Unicast) {
+            let link = device.and_then(|index| self.by_index(index)).ok_or("No such device (19)")?;
             if !link.up {
                 return Err("Network is down (100)");
             }
-            if route.gateway.is_some_and(|gateway| !route.onlink && !self.fib.reaches(&route, gateway)) {
+            let via = Route { device, ..route.clone() };
+            if gateway.is_some_and(|gateway| !onlink && !self.fib.reaches(&via, gateway)) {
                 return Err("Network is unreachable (101)");
             }
         }
@@ -302,6 +314,13 @@ impl Kernel {
         !self.fib.routes.iter().any(|route| route.is_ours() || (route.is_main_default() && moved(route)))
             && !self.rules.iter().any(|rule| rule.protocol == PROTOCOL)
     }
+}
+
+/// Device, gateway and `onlink` of every next hop.
+pub fn ways(route: &Route) -> impl Iterator<Item = (Option<IfIndex>, Option<IpAddr>, bool)> + '_ {
+    let hops: &[_] = if let NextHops::Shared(hops) = &route.next_hops { hops } else { &[] };
+    let single = (route.next_hops == NextHops::Single).then_some((route.device, route.gateway, route.onlink));
+    single.into_iter().chain(hops.iter().map(|hop| (Some(hop.device), hop.gateway, hop.onlink)))
 }
 
 fn raw(rule: &KernelRule) -> Vec<u8> {

@@ -228,8 +228,9 @@ impl World {
             && *after >= self.sequence
         {
             let slots = snapshot.routes.iter().filter(|route| route.is_ours() && route.is_main_default());
-            let device = slots.min_by_key(|route| route.metric).and_then(|route| route.device);
-            let addresses = snapshot.addresses.iter().filter(|it| Some(it.device) == device);
+            let first: Vec<IfIndex> =
+                slots.min_by_key(|route| route.metric).into_iter().flat_map(|it| it.devices()).collect();
+            let addresses = snapshot.addresses.iter().filter(|it| first.contains(&it.device));
             self.first = addresses.map(|it| it.address).collect();
         }
         if let Some(recorder) = &mut self.recorder {

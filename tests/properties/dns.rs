@@ -97,14 +97,19 @@ proptest! {
                 now.reports.iter().map(|list| list.iter().map(|&it| servers[it]).collect()).collect();
             let members = uplinks.iter().zip(&dns).zip((1..).zip(&now.reliable)).map(|((uplink, dns), (id, reliable))| {
                 let (id, device) = (ProviderId(id), Some(uplink.device));
-                Member { id, device, uplink: Some(uplink), source_rule: false, interface: false, reliable: *reliable, dns }
+                let (uplink, reliable) = (Some(uplink), *reliable);
+                let (default, weight, carries) = (true, 1, reliable);
+                Member { id, device, uplink, default, weight, carries, source_rule: false, interface: false, reliable, dns }
             });
             let wanted = Wanted {
                 members: members.collect(),
                 slots: now.order.clone(),
+                shared: 0,
                 start_metric: Metric(2),
                 base_table: TableId(7100),
                 base_priority: RulePriority(7000),
+                marks: None,
+                nowhere: false,
                 takeover: true,
                 put_back: &[],
             };

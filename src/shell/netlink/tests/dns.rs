@@ -29,6 +29,9 @@ fn wanted<'a>(uplinks: &'a [Uplink; 2], dns: [&'a [IpAddr]; 2], slots: [usize; 2
         id: ProviderId(id),
         device: Some(uplink.device),
         uplink: Some(uplink),
+        default: true,
+        weight: 1,
+        carries: true,
         source_rule: false,
         interface: false,
         reliable: true,
@@ -37,9 +40,12 @@ fn wanted<'a>(uplinks: &'a [Uplink; 2], dns: [&'a [IpAddr]; 2], slots: [usize; 2
     Wanted {
         members: (1..).zip(uplinks.iter().zip(dns)).map(member).collect(),
         slots: slots.to_vec(),
+        shared: 0,
         start_metric: Metric(2),
         base_table: TableId(7100),
         base_priority: RulePriority(7000),
+        marks: None,
+        nowhere: false,
         takeover: true,
         put_back: &[],
     }
