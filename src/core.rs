@@ -10,6 +10,7 @@ mod kernel;
 mod names;
 mod netifd;
 mod paths;
+mod policy;
 mod recover;
 mod reload;
 mod series;

@@ -16,6 +16,7 @@ mod target;
 mod test;
 #[cfg(test)]
 pub(crate) mod tests;
+mod traffic;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use super::layer::{Findings, Layer, Stack};
 use super::load::Sheet;
 use super::problem::did_you_mean;
 use super::schema::{MAX_PROVIDERS, RULE_SPAN};
-use super::{Required, duration, test};
+use super::{Required, duration, rule, test, traffic};
 use crate::uci::Short;
 
 /// Rule priorities of other programs: from, to, whose.
@@ -41,6 +41,8 @@ pub(super) fn all(sheet: &Sheet, found: &mut Findings) {
     }
     shared_sources(sheet, found);
     pin(sheet, found);
+    traffic::check(sheet, found);
+    rule::check(sheet, found);
 }
 
 fn numbers(settings: &Layer, found: &mut Findings) {
@@ -187,6 +189,9 @@ fn pin(sheet: &Sheet, found: &mut Findings) {
         match sheet.providers.iter().find(|(name, _)| name == pin) {
             Some((_, provider)) if !Stack(&[provider]).flag("enabled") => {
                 found.problems.push((line, format!("settings: pin '{pin}' is a disabled provider")));
+            }
+            Some((_, provider)) if !Stack(&[provider]).flag("default") => {
+                found.problems.push((line, format!("settings: pin '{pin}' is a provider with default '0'")));
             }
             Some(_) => {}
             None => {

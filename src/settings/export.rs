@@ -184,7 +184,10 @@ mod tests {
             assert_eq!(exported["must"], json!(spec.kind.describe()));
             // Whoever adds an option of a new kind decides what a page shows for it.
             let of_words = matches!(spec.kind, Kind::Choice(_) | Kind::TestType);
-            let counted = matches!(spec.kind, Kind::Duration { .. } | Kind::Number { .. } | Kind::CountOrAll { .. });
+            let counted = matches!(
+                spec.kind,
+                Kind::Duration { .. } | Kind::Drain { .. } | Kind::Number { .. } | Kind::CountOrAll { .. }
+            );
             assert_eq!(
                 (exported.get("choices").is_some(), exported.get("min").is_some(), exported.get("max").is_some()),
                 (of_words, counted, counted),
@@ -198,7 +201,7 @@ mod tests {
     fn its_limits_are_those_of_the_parser() {
         let mut tried = 0;
         for (spec, exported) in rows() {
-            let unit = if matches!(spec.kind, Kind::Duration { .. }) { "ms" } else { "" };
+            let unit = if matches!(spec.kind, Kind::Duration { .. } | Kind::Drain { .. }) { "ms" } else { "" };
             let limits = exported.get("min").and_then(Value::as_u64).zip(exported.get("max").and_then(Value::as_u64));
             for (number, within) in limits.into_iter().flat_map(|(min, max)| {
                 let below = min.checked_sub(1).map(|below| (below, false));

@@ -9,6 +9,7 @@ use super::option::{self, Value};
 use super::problem::did_you_mean;
 use super::schema::{Kind, OPTIONS, OptionSpec, SYNONYMS, SectionKind};
 use super::{Drain, GatewaySetting, Limits, Required};
+use crate::order::sorted;
 use crate::text::nearest;
 use crate::uci::{Section, Short, UciOption, UciValue};
 
@@ -67,14 +68,12 @@ impl Layer {
         }
         match &option.value {
             UciValue::Single(text) if spec.list && in_one_line(spec.kind) => {
-                text.split_whitespace().for_each(|item| self.push(spec, *line, item, found));
+                self.items(spec, text.split_whitespace().map(|item| (*line, item)), found);
             }
-            UciValue::Single(text) => self.push(spec, *line, text, found),
             UciValue::List(items) if spec.list => {
-                for item in items {
-                    self.push(spec, item.line, &item.text, found);
-                }
+                self.items(spec, items.iter().map(|item| (item.line, item.text.as_str())), found);
             }
+            UciValue::Single(text) => self.items(spec, [(*line, text.as_str())].into_iter(), found),
             UciValue::List(items) => {
                 self.refused.push(spec);
                 let line = items.last().map_or(*line, |item| item.line);
@@ -83,22 +82,35 @@ impl Layer {
         }
     }
 
-    fn push(&mut self, spec: &'static OptionSpec, line: u32, text: &str, found: &mut Findings) {
-        match option::read(spec.kind, text) {
-            Ok(_) if spec.list && text.is_empty() => {
-                self.refused.push(spec);
-                found.problems.push((line, format!("{}: {} is empty", self.label, spec.name)));
+    fn items<'a>(
+        &mut self,
+        spec: &'static OptionSpec,
+        items: impl Iterator<Item = (u32, &'a str)>,
+        found: &mut Findings,
+    ) {
+        let mut read = Vec::new();
+        for (line, text) in items {
+            match option::read(spec.kind, text) {
+                Ok(_) if spec.list && text.is_empty() => {
+                    self.refused.push(spec);
+                    found.problems.push((line, format!("{}: {} is empty", self.label, spec.name)));
+                }
+                Ok(value) => read.push((line, text, value)),
+                Err(why) => {
+                    self.refused.push(spec);
+                    found.problems.push((line, format!("{}: {} '{}' {why}", self.label, spec.name, Short(text))));
+                }
             }
-            Ok(value)
-                if spec.list
-                    && self.values.iter().any(|(known, _, old)| std::ptr::eq(*known, spec) && *old == value) =>
-            {
+        }
+        // A rule may have thousands of addresses: only those are compared that look like another one.
+        let alike = Alike::among(read.iter().map(|(_, _, value)| value.digest()).collect());
+        let first = self.values.len();
+        for (line, text, value) in read {
+            let mut kept = self.values.get(first..).unwrap_or_default().iter();
+            if alike.has(value.digest()) && kept.any(|(_, _, old)| *old == value) {
                 found.warnings.push((line, format!("{}: {} '{}' is there twice", self.label, spec.name, Short(text))));
-            }
-            Ok(value) => self.values.push((spec, line, value)),
-            Err(why) => {
-                self.refused.push(spec);
-                found.problems.push((line, format!("{}: {} '{}' {why}", self.label, spec.name, Short(text))));
+            } else {
+                self.values.push((spec, line, value));
             }
         }
     }
@@ -113,35 +125,46 @@ impl Layer {
         self.refused.iter().any(|spec| spec.name == name)
     }
 
-    /// The texts of a list, or of an option without default, with their lines.
-    pub(super) fn texts(&self, name: &str) -> Vec<(u32, &str)> {
-        let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
-        of_name
-            .filter_map(
-                |(_, line, value)| if let Value::Text(text) = value { Some((*line, text.as_str())) } else { None },
-            )
-            .collect()
+    /// The values of an option or list, with their lines.
+    pub(super) fn of(&self, name: &str) -> impl Iterator<Item = (u32, &Value)> {
+        self.values.iter().filter(move |(spec, ..)| spec.name == name).map(|(_, line, value)| (*line, value))
     }
 
-    /// The numbers of a list.
-    pub(super) fn numbers(&self, name: &str) -> Vec<u32> {
-        let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
-        of_name
-            .filter_map(|(_, _, value)| if let Value::Number(number) = value { Some(*number) } else { None })
+    /// The texts of a list, or of an option without default, with their lines.
+    pub(super) fn texts(&self, name: &str) -> Vec<(u32, &str)> {
+        self.of(name)
+            .filter_map(|(line, value)| if let Value::Text(text) = value { Some((line, text.as_str())) } else { None })
             .collect()
     }
 
     /// The values of a list, as far as `pick` takes them.
     pub(super) fn each<T>(&self, name: &str, pick: impl Fn(&Value) -> Option<T>) -> Vec<T> {
-        self.values.iter().filter(|(spec, ..)| spec.name == name).filter_map(|(_, _, value)| pick(value)).collect()
+        self.of(name).filter_map(|(_, value)| pick(value)).collect()
+    }
+
+    /// The numbers of a list.
+    pub(super) fn numbers(&self, name: &str) -> Vec<u32> {
+        self.each(name, |value| if let Value::Number(number) = value { Some(*number) } else { None })
     }
 
     /// The addresses of a list, or of an option without default.
     pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
-        let of_name = self.values.iter().filter(|(spec, ..)| spec.name == name);
-        of_name
-            .filter_map(|(_, _, value)| if let Value::Address(address) = value { Some(*address) } else { None })
-            .collect()
+        self.each(name, |value| if let Value::Address(address) = value { Some(*address) } else { None })
+    }
+}
+
+/// Which digests of a list are there more than once: what has another one has no twin.
+pub(super) struct Alike(Vec<u32>);
+
+impl Alike {
+    pub(super) fn among(digests: Vec<u32>) -> Self {
+        let digests = sorted(digests);
+        let next = digests.iter().skip(1);
+        Self(digests.iter().zip(next).filter(|(one, next)| one == next).map(|(one, _)| *one).collect())
+    }
+
+    pub(super) fn has(&self, digest: u32) -> bool {
+        self.0.binary_search(&digest).is_ok()
     }
 }
 

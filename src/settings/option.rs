@@ -29,6 +29,25 @@ pub(super) enum Value {
     Drain(Drain),
 }
 
+impl Value {
+    /// A number that is the same for equal values, and seldom for others.
+    pub(super) fn digest(&self) -> u32 {
+        match self {
+            Self::Number(number) => *number,
+            Self::Text(text) => text.bytes().fold(0, |sum: u32, byte| sum.wrapping_mul(31).wrapping_add(byte.into())),
+            Self::Network(network) | Self::AddressMatch(AddressMatch { network, .. }) => network_digest(*network),
+            Self::Ports(Ports { first, last }) => u32::from(*first) << 16 | u32::from(*last),
+            _ => 0,
+        }
+    }
+}
+
+/// The same, of a network.
+pub(super) fn network_digest(network: Network) -> u32 {
+    let IpAddr::V4(address) = network.address else { return 0 };
+    u32::from(address).wrapping_add(u32::from(network.prefix).wrapping_mul(0x9e37_79b9))
+}
+
 impl OptionSpec {
     /// Whether this option takes `text`, a target that of a test of type `ping`; the error completes a sentence that begins with the
     /// option and the text.

@@ -251,7 +251,11 @@ pub(super) const SYNONYMS: &[(&str, &str)] = &[
     ("count", "attempts"),
     ("failure_interval", "attempt_interval"),
     ("reliability", "required"),
-    ("sticky", "pin"),
+    ("source", "src"),
+    ("destination", "dest"),
+    ("protocol", "proto"),
+    ("use_policy", "use"),
+    ("provider", "use"),
 ];
 
 impl SectionKind {

@@ -9,17 +9,17 @@ use super::*;
 
 const PATH: &str = "/etc/config/failover";
 
-fn load(text: &str) -> Settings {
+pub(super) fn load(text: &str) -> Settings {
     parse(PATH, text.as_bytes()).unwrap().settings
 }
 
 /// Problems as shown, without the file's name.
-fn problems(text: &str) -> Vec<String> {
+pub(super) fn problems(text: &str) -> Vec<String> {
     let shown = parse(PATH, text.as_bytes()).expect_err(text);
     shown.iter().map(|problem| problem.to_string().replace("/etc/config/failover:", "")).collect()
 }
 
-fn warnings(text: &str) -> Vec<String> {
+pub(super) fn warnings(text: &str) -> Vec<String> {
     let shown = parse(PATH, text.as_bytes()).unwrap().warnings;
     shown.iter().map(|warning| warning.to_string().replace("/etc/config/failover:", "")).collect()
 }
@@ -115,8 +115,9 @@ fn the_shipped_file_is_fine_and_shows_every_default() {
     assert_eq!(loaded.warnings, []);
     let mut settings = loaded.settings;
     assert_eq!(settings.providers.drain(..).map(|provider| provider.name).collect::<Vec<_>>(), ["fiber", "lte"]);
-    // The other sections there show what tests of other types look like.
+    // The other sections there show what tests of other types look like, and a rule.
     settings.tests.truncate(1);
+    assert_eq!(settings.rules.drain(..).map(|rule| rule.name).collect::<Vec<_>>(), ["voip"]);
     assert_eq!(settings, load(""));
     for spec in OPTIONS {
         let shown = format!("{} {} '{}'", if spec.list { "list" } else { "option" }, spec.name, spec.default);
@@ -314,7 +315,11 @@ fn what_is_refused() {
 #[test]
 fn warnings_do_not_stop_anything() {
     for (text, want, why) in [
-        (format!("{A}option weight 2\noption weight 3"), "4: provider 'a': weight replaces the one on line 3", "twice"),
+        (
+            format!("{A}option metered 0\noption metered 1"),
+            "4: provider 'a': metered replaces the one on line 3",
+            "twice",
+        ),
         (
             "config test t\nlist target 1.1.1.1\nlist target 1.1.1.1".into(),
             "3: test 't': target '1.1.1.1' is there twice",
@@ -370,6 +375,8 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
         ("recover_after", _) => "77",
         ("status", _) => "302",
         ("base_priority", _) => "8000",
+        ("mtu", _) => "1400",
+        ("advmss", _) => "1200",
         (_, Kind::Flag) if spec.default == "1" => "off",
         (_, Kind::Flag) => "on",
         (_, Kind::Duration { .. }) => "1.5",
@@ -398,7 +405,7 @@ fn other_value(spec: &schema::OptionSpec) -> &'static str {
 }
 
 /// What must stand beside an option so that it means something.
-fn beside(name: &str) -> &'static str {
+fn beside(name: &str, section: SectionKind) -> &'static str {
     match name {
         "query" | "record" => "option type dns\n",
         "status" | "expect" => "option type http\noption target http://192.0.2.7/\n",
@@ -407,7 +414,8 @@ fn beside(name: &str) -> &'static str {
         "recover" => "option recover_script /root/one\n",
         "recover_loss" => "option max_loss 30\n",
         "recover_latency" => "option max_latency 3\n",
-        "interface" | "device" => "option device eth0\n",
+        "interface" => "option device eth0\n",
+        "device" if section == SectionKind::Provider => "option device eth0\n",
         _ => "",
     }
 }
@@ -417,23 +425,23 @@ fn every_option_of_the_table_has_an_effect() {
     for spec in OPTIONS.iter().filter(|spec| spec.name != "type") {
         let line = format!("{} {} {}\n", if spec.list { "list" } else { "option" }, spec.name, other_value(spec));
         for &section in spec.sections {
+            let source = section == SectionKind::Provider && ["interface", "device"].contains(&spec.name);
             let file = |line: &str| {
                 let at = |here: SectionKind| if here == section { line } else { "" };
-                let source = if ["interface", "device"].contains(&spec.name) { "" } else { "option device eth0\n" };
+                let source = if source { "" } else { "option device eth0\n" };
                 let target =
                     if ["script", "status", "expect"].contains(&spec.name) { "" } else { "option target 1.1.1.1\n" };
                 format!(
                     "config failover settings\n{}config provider a\n{source}{}config provider b\noption interface w\n\
-                     config test t\n{target}{}config test u\noption target 1.1.1.1\nconfig rule r\n{}",
+                     config test t\n{target}{}config test u\noption target 1.1.1.1\nconfig rule r\nlist use a\n{}",
                     at(SectionKind::Settings),
                     at(SectionKind::Provider),
                     at(SectionKind::Test),
                     at(SectionKind::Rule)
                 )
             };
-            let without = beside(spec.name);
-            let with =
-                if ["interface", "device"].contains(&spec.name) { line.clone() } else { format!("{without}{line}") };
+            let without = beside(spec.name, section);
+            let with = if source { line.clone() } else { format!("{without}{line}") };
             assert_ne!(load(&file(&with)), load(&file(without)), "{} in {section:?}", spec.name);
         }
     }
