@@ -32,6 +32,7 @@ use super::conntrack::Connections;
 use super::exec::Scripts;
 use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Neighbours, Watcher};
+use super::nft::{Nft, Told};
 use super::prober::{Probers, Received};
 use super::received::Counters;
 use super::record::Recording;
@@ -69,6 +70,7 @@ pub(crate) struct Daemon {
     connections: Connections,
     scripts: Scripts,
     neighbours: Neighbours,
+    nft: Nft,
     hotplug: Runner,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
@@ -138,6 +140,7 @@ impl Daemon {
             connections: Connections::default(),
             scripts: Scripts::default(),
             neighbours: Neighbours::default(),
+            nft: Nft::default(),
             hotplug: Runner::new(Path::new(hotplug::DIRECTORY)),
             bus: Bus::new(&places.socket),
             lookups: vec![],
@@ -195,6 +198,13 @@ impl Daemon {
                 event = self.askers.next() => self.feed(event),
                 event = self.scripts.next() => self.feed(event),
                 event = self.neighbours.next() => self.feed(event),
+                told = self.nft.next() => match told {
+                    Told::Event(event) => {
+                        self.kernel.look_for_nftables();
+                        self.feed(event);
+                    }
+                    Told::Removed => self.read_and_feed(),
+                },
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop),
                     Caught::Reload => drop(self.reload()),
@@ -289,7 +299,7 @@ impl Daemon {
                 self.connections.forget(addresses, inside)
             }
             Action::ForgetConnections(_) => {}
-            Action::Filter(_) => {}
+            Action::Filter(text) => return self.nft.load(&text),
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,

@@ -11,6 +11,7 @@ mod cadence;
 mod connections;
 mod evidence;
 mod kernel;
+mod marks;
 mod names;
 mod netifd;
 mod outage;

@@ -11,7 +11,7 @@ use failoverd::question::Question;
 use failoverd::reason::Refusal;
 use failoverd::settings::Recover;
 
-use super::{KERNEL_TIME, Line, Pending, World, ip, ms, netifd};
+use super::{KERNEL_TIME, Line, NFT_TIME, Pending, World, ip, ms, netifd};
 
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -60,7 +60,13 @@ impl World {
                 assert_eq!(early, None, "forgotten while a slot of its provider is first");
                 self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));
             }
-            Action::ForgetConnections(_) | Action::Filter(_) => {}
+            Action::ForgetConnections(_) => {}
+            Action::Filter(text) => {
+                let others = self.queue.values().any(|it| matches!(it, Pending::Filter(_)));
+                assert!(!others, "one at a time");
+                self.filters.push((self.now, text.clone()));
+                self.later(NFT_TIME, Pending::Filter(text));
+            }
         }
     }
 
@@ -105,6 +111,25 @@ impl World {
             let event = self.kernel_event(applied);
             self.later(KERNEL_TIME, Pending::Event(event));
         }
+    }
+
+    /// As the kernel does it: a table that is made anew has a handle that none has had.
+    pub(super) fn load_filter(&mut self, text: &str) {
+        let there = self.kernel.filter.is_some();
+        let outcome = match self.faults.nft {
+            Some(cause) => Err(cause.to_owned()),
+            None if text.contains("delete table") => {
+                self.kernel.filter = None;
+                Ok(())
+            }
+            None if !there && !text.starts_with("add table") => Err("nft: No such file or directory".to_owned()),
+            None => {
+                let anew = u64::try_from(self.filters.len()).unwrap();
+                self.kernel.filter.get_or_insert(anew);
+                Ok(())
+            }
+        };
+        self.feed(Event::Filtered(outcome));
     }
 
     /// netifd acknowledges everything. Between `down` and `up` it tells that the interface was taken down.
