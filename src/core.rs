@@ -5,6 +5,7 @@
 mod checks;
 mod choice;
 mod cold;
+mod drain;
 mod forget;
 mod kernel;
 mod marks;
@@ -230,6 +231,7 @@ impl Core {
         let retry = self.retry_at.filter(|_| !self.awaiting);
         let explain = self.explain_until.filter(|_| self.snapshot.is_some());
         checks
+            .chain(self.connections.drains.due())
             .chain(self.ranking.next)
             .chain(self.recovery_due())
             .chain(self.marks_due())
@@ -269,7 +271,7 @@ impl Core {
             }
         }
         self.tend_marks(now, out);
-        self.forget_connections(out);
+        self.forget_connections(now, out);
         self.recover(now, out);
         self.begin_checks(now, out);
         self.remember_active(out);

@@ -146,6 +146,17 @@ pub enum Drain {
     After(Duration),
 }
 
+impl Drain {
+    /// As it stands in the file.
+    pub fn show(self) -> String {
+        match self {
+            Self::Keep => "keep".to_owned(),
+            Self::Cut => "cut".to_owned(),
+            Self::After(time) => duration::show(time),
+        }
+    }
+}
+
 /// One `config rule` section: which new connections use which providers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleSettings {

@@ -9,6 +9,7 @@ mod adversity;
 mod advice;
 mod cadence;
 mod connections;
+mod drain;
 mod evidence;
 mod kernel;
 mod marks;
