@@ -15,6 +15,7 @@ mod paths;
 mod policy;
 mod recover;
 mod reload;
+mod route;
 mod series;
 mod status;
 mod targets;
@@ -22,6 +23,7 @@ mod why;
 mod words;
 
 pub use names::Name;
+pub use route::Way;
 pub use words::describe;
 
 use std::collections::VecDeque;

@@ -319,6 +319,43 @@ pub struct LookupAnswer {
     pub gateway: Option<IpAddr>,
 }
 
+/// A question: where does the first packet of a connection go?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketQuestion {
+    /// `RTA_DST`.
+    pub destination: IpAddr,
+    /// `RTA_SRC`.
+    pub source: Option<IpAddr>,
+    /// `RTA_IIF`; `None`: the router itself sends it.
+    pub incoming: Option<IfIndex>,
+    /// `RTA_MARK`; 0: none.
+    pub mark: u32,
+    /// `RTA_IP_PROTO`.
+    pub protocol: Option<u8>,
+    /// `RTA_DPORT`.
+    pub port: Option<u16>,
+}
+
+/// Why the kernel has no route for a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoRoute {
+    /// What that comes from, as far as the kernel's number tells.
+    pub cause: NoRouteCause,
+    /// The kernel's refusal in words.
+    pub text: String,
+}
+
+/// What a refused look-up comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoRouteCause {
+    /// There is no route, or one that says unreachable; or the device that the packet comes in by forwards nothing.
+    Unreachable,
+    /// The source address cannot come in by that device: `rp_filter`, or an address that nobody may have.
+    Source,
+    /// Anything else.
+    Other,
+}
+
 /// Per-device settings of the kernel that failoverd changes (`IFLA_INET_CONF`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sysctl {

@@ -36,6 +36,7 @@ pub mod reason;
 pub mod recovery;
 pub mod reliability;
 pub mod route_plan;
+pub mod rules;
 pub mod sentence;
 pub mod series;
 pub mod settings;

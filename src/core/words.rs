@@ -19,7 +19,7 @@ pub fn describe(change: &RouteChange, links: &[Link]) -> String {
 }
 
 /// `default via 192.168.1.1 dev wan0 metric 2`, in iproute2's words.
-fn describe_route(route: &Route, links: &[Link]) -> String {
+pub(super) fn describe_route(route: &Route, links: &[Link]) -> String {
     let mut text = match route.kind {
         RouteKind::Unicast => String::new(),
         RouteKind::Blackhole => "blackhole ".to_owned(),
@@ -64,7 +64,7 @@ fn describe_rule(rule: &Rule, links: &[Link]) -> String {
     format!("{}{selector} lookup {}", rule.priority.0, rule.table.0)
 }
 
-fn device_name(index: IfIndex, links: &[Link]) -> String {
+pub(super) fn device_name(index: IfIndex, links: &[Link]) -> String {
     let link = links.iter().find(|link| link.index == index);
     link.map_or_else(|| format!("#{}", index.0), |link| link.name.clone())
 }

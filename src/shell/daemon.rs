@@ -24,7 +24,7 @@ use failoverd::reason::Refusal;
 use failoverd::settings::{self, LogLevel, Settings};
 use failoverd::table;
 use failoverd::trace::Recorder;
-use failoverd::ubus_call::{Call, UbusStatus};
+use failoverd::ubus_call::{Call, Packet, UbusStatus};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -422,7 +422,7 @@ impl Daemon {
             Call::Validate { config } => Ok(config::verdict(&self.places.config, &config)),
             Call::Draft => Ok(self.draft()),
             Call::Connections => return self.count(reply_to),
-            Call::Route(_) => Err(UbusStatus::NotSupported),
+            Call::Route(packet) => self.route(&packet),
         };
         self.bus.reply(reply_to, answer);
     }
@@ -437,6 +437,18 @@ impl Daemon {
         let default_devices = self.core.snapshot().map(default_devices).unwrap_or_default();
         let facts = Facts { interfaces, neighbours: Some(&neighbours), default_devices: &default_devices };
         init::draft(facts).unwrap_or_else(|left_out| Draft { left_out, ..Draft::default() }).to_json()
+    }
+
+    /// What becomes of a packet, by the core and by the kernel.
+    fn route(&mut self, packet: &Packet) -> Result<Value, UbusStatus> {
+        let way = self.core.route(packet);
+        match self.kernel.ask(&way.question) {
+            Ok(answer) => Ok(self.core.routed(way, answer)),
+            Err(error) => {
+                log::warn!("{error}");
+                Err(UbusStatus::UnknownError)
+            }
+        }
     }
 
     fn status(&self, provider: Option<&str>) -> Value {

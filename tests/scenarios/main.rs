@@ -19,6 +19,7 @@ mod outage;
 mod policy;
 mod quality;
 mod recover;
+mod route;
 mod scripts;
 mod series;
 mod silent_netifd;

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use failoverd::import::Kind;
+use failoverd::settings::protocol_number;
 use failoverd::text::nearest;
+use failoverd::ubus_call::Packet;
 
 use crate::shell::ubus::DEFAULT_SOCKET;
 
@@ -27,6 +29,10 @@ Usage: failoverd COMMAND [OPTIONS]
   why [PROVIDER]       say why it is so, and what would change it
       --json                 as the daemon tells it
   watch                the same, drawn again every second
+  route SRC DEST [PROTO PORT]
+                       say which way a new connection takes; exit code 1 if
+                       the kernel does not agree, or refuses it
+      --json                 as the daemon tells it
   history PROVIDER     show a provider's last checks
       -n, --limit COUNT      the newest COUNT of them
       --json                 as the daemon tells it
@@ -62,6 +68,8 @@ pub(crate) enum Command {
     Status { socket: PathBuf, json: bool },
     /// Print why it is so.
     Why { socket: PathBuf, provider: Option<String>, json: bool },
+    /// Print which way a packet takes.
+    Route { socket: PathBuf, packet: Packet, json: bool },
     /// Print it again and again.
     Watch { socket: PathBuf },
     /// Print a provider's last checks.
@@ -122,11 +130,12 @@ pub(crate) struct InitOptions {
 type Opt = &'static str;
 
 /// Every command with the options it takes and the most words that may follow it.
-const COMMANDS: [(&str, &[Opt], usize); 15] = [
+const COMMANDS: [(&str, &[Opt], usize); 16] = [
     ("run", &["config", "socket", "foreground", "record"], 0),
     ("status", &["json", "socket"], 0),
     ("why", &["json", "socket"], 1),
     ("watch", &["socket"], 0),
+    ("route", &["json", "socket"], 4),
     ("history", &["json", "limit", "socket"], 1),
     ("check", &["socket"], 1),
     ("pin", &["socket"], 1),
@@ -223,13 +232,16 @@ fn meaning(typed: Typed) -> Result<Command, String> {
     if let Some(word) = words.as_slice().get(*most) {
         return Err(format!("'{name}' has nothing to do with '{}'", word.to_string_lossy()));
     }
+    let json = typed.options.contains(&"json");
+    let socket = typed.socket.unwrap_or_else(|| DEFAULT_SOCKET.into());
+    if *name == "route" {
+        return Ok(Command::Route { socket, packet: packet(words)?, json });
+    }
     let word = words.next();
     // Names of providers are UCI names: what is no UTF-8 matches none of them.
     let provider = || word.as_ref().map(|word| word.to_string_lossy().into_owned());
     let required = || provider().ok_or_else(|| format!("'{name}' needs the name of a provider"));
-    let socket = typed.socket.unwrap_or_else(|| DEFAULT_SOCKET.into());
     let config = |given: Option<PathBuf>| given.unwrap_or_else(|| DEFAULT_CONFIG.into());
-    let json = typed.options.contains(&"json");
     Ok(match *name {
         "run" => {
             let foreground = typed.options.contains(&"foreground");
@@ -263,6 +275,26 @@ fn meaning(typed: Typed) -> Result<Command, String> {
     })
 }
 
+/// What `route` is asked about.
+fn packet(words: impl Iterator<Item = OsString>) -> Result<Packet, String> {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let address = |word: &str| word.parse().map_err(|_| format!("'{word}' is no IPv4 address"));
+    let protocol = |word: &str| {
+        protocol_number(word).ok_or_else(|| format!("'{word}' is no protocol: tcp, udp, icmp or a number"))
+    };
+    let port = |word: &str| word.parse().map_err(|_| format!("'{word}' is no port"));
+    let mut words = words.iter().map(String::as_str);
+    let (Some(source), Some(destination)) = (words.next(), words.next()) else {
+        return Err("'route' needs two addresses: where from and where to".to_owned());
+    };
+    Ok(Packet {
+        source: address(source)?,
+        destination: address(destination)?,
+        protocol: words.next().map(protocol).transpose()?,
+        port: words.next().map(port).transpose()?,
+    })
+}
+
 /// What `--from` names, and where that is.
 fn source(kind: &OsString, file: Option<&OsString>) -> Result<(Kind, PathBuf), String> {
     let typed = kind.to_string_lossy();
@@ -278,6 +310,8 @@ fn source(kind: &OsString, file: Option<&OsString>) -> Result<(Kind, PathBuf), S
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Command, String> {
@@ -297,6 +331,11 @@ mod tests {
             record: Some("trace".into()),
         };
         let simulate = |config: &str| Command::Simulate { config: config.into(), trace: "trace".into() };
+        let (source, destination) = (Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(192, 0, 2, 1));
+        let route = |protocol, port, json| {
+            let packet = Packet { source, destination, protocol, port };
+            Command::Route { socket: socket(), packet, json }
+        };
         let history = |limit, json| Command::History { socket: socket(), provider: "lte".into(), limit, json };
         let init = |from: Option<(Kind, &str)>, force, dry_run| {
             let from = from.map(|(kind, file)| (kind, file.into()));
@@ -315,6 +354,9 @@ mod tests {
             ("why", Command::Why { socket: socket(), provider: None, json: false }),
             ("why lte --json", Command::Why { socket: socket(), provider: Some("lte".into()), json: true }),
             ("watch", Command::Watch { socket: socket() }),
+            ("route 10.0.0.2 192.0.2.1", route(None, None, false)),
+            ("route --json 10.0.0.2 192.0.2.1 tcp 443", route(Some(6), Some(443), true)),
+            ("route 10.0.0.2 192.0.2.1 47", route(Some(47), None, false)),
             ("history lte", history(None, false)),
             ("history -n 5 lte --json", history(Some(5), true)),
             ("history lte --limit=5", history(Some(5), false)),
@@ -361,6 +403,12 @@ mod tests {
             ("pin", "'pin' needs the name of a provider"),
             ("history -n 3", "'history' needs the name of a provider"),
             ("simulate", "'simulate' needs a trace, as 'run --record FILE' makes one"),
+            ("route 10.0.0.2", "'route' needs two addresses: where from and where to"),
+            ("route lan 192.0.2.1", "'lan' is no IPv4 address"),
+            ("route 10.0.0.2 2001:db8::1", "'2001:db8::1' is no IPv4 address"),
+            ("route 10.0.0.2 192.0.2.1 http 80", "'http' is no protocol: tcp, udp, icmp or a number"),
+            ("route 10.0.0.2 192.0.2.1 tcp 70000", "'70000' is no port"),
+            ("route 10.0.0.2 192.0.2.1 tcp 80 x", "'route' has nothing to do with 'x'"),
             ("simulate a b", "'simulate' has nothing to do with 'b'"),
             ("simulate a --record b", "'simulate' takes no option '--record'"),
             ("pin a b", "'pin' has nothing to do with 'b'"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use failoverd::member::{flag, list, object, text};
 use failoverd::table;
+use failoverd::text::wrap;
 use failoverd::ubus_call::{OBJECT, UbusStatus};
 use serde_json::{Map, Value};
 
@@ -43,6 +44,7 @@ pub(super) async fn ask(command: &Command, screen: Screen) -> Outcome {
         Command::Status { socket, .. } => (socket, "status", None, PATIENCE),
         Command::Why { socket, provider, .. } => (socket, "why", provider.as_deref(), PATIENCE),
         Command::History { socket, provider, .. } => (socket, "history", Some(provider.as_str()), PATIENCE),
+        Command::Route { socket, .. } => (socket, "route", None, PATIENCE),
         Command::Check { socket, provider } => (socket, "check", provider.as_deref(), LONG_PATIENCE),
         Command::Pin { socket, provider } => (socket, "pin", Some(provider.as_str()), LONG_PATIENCE),
         Command::Unpin { socket } => (socket, "unpin", None, LONG_PATIENCE),
@@ -50,7 +52,15 @@ pub(super) async fn ask(command: &Command, screen: Screen) -> Outcome {
         _ => return Outcome::failed(Exit::Usage, "this command asks the daemon nothing"),
     };
     let limit = if let Command::History { limit, .. } = command { *limit } else { None };
-    let arguments = object(&mut [("provider", provider.into()), ("limit", limit.into())]);
+    let arguments = match command {
+        Command::Route { packet, .. } => object(&mut [
+            ("source", packet.source.to_string().into()),
+            ("destination", packet.destination.to_string().into()),
+            ("protocol", packet.protocol.map(|it| it.to_string()).into()),
+            ("port", packet.port.into()),
+        ]),
+        _ => object(&mut [("provider", provider.into()), ("limit", limit.into())]),
+    };
     match question(socket, method, arguments, patience).await {
         Ok(answer) => worded(command, &answer, screen),
         Err(error) => about(socket, provider, error).await,
@@ -63,7 +73,11 @@ pub(super) async fn status(socket: &Path) -> Result<Value, String> {
 }
 
 fn worded(command: &Command, answer: &Value, Screen { width, colour }: Screen) -> Outcome {
-    let holds = if matches!(command, Command::History { .. }) { "checks" } else { "providers" };
+    let holds = match command {
+        Command::History { .. } => "checks",
+        Command::Route { .. } => "sentences",
+        _ => "providers",
+    };
     let (told, fine, json) = match command {
         Command::Pin { provider, .. } => {
             return Outcome::fine(format!("pinned to {provider}, until 'failoverd unpin'\n"));
@@ -80,6 +94,14 @@ fn worded(command: &Command, answer: &Value, Screen { width, colour }: Screen) -
         _ if answer.get(holds).is_none() => {
             let complaint = "the daemon's answer is not understood: it may be of another version, restart it";
             return Outcome::failed(Exit::NoDaemon, complaint);
+        }
+        Command::Route { json, .. } => {
+            let mut told = String::new();
+            for sentence in list(answer, "sentences").iter().filter_map(Value::as_str) {
+                told = told + &wrap(sentence, width, 2) + "\n";
+            }
+            let refused = answer.get("kernel").is_some_and(|kernel| kernel.get("refused").is_some());
+            (told, flag(answer, "agrees") && !refused, *json)
         }
         Command::Why { json, .. } => (table::render_why(answer, width, colour), flag(answer, "reliable"), *json),
         Command::History { json, .. } => (table::render_history(answer, width, colour), true, *json),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use failoverd::status::{History, HistoryEntry, ProviderStatus, Status};
-use failoverd::ubus_call::{Call, UbusStatus};
+use failoverd::ubus_call::{Call, Packet, UbusStatus};
 use serde_json::{Value, json};
 
 use super::ask::{Outcome, ask};
@@ -57,6 +57,11 @@ async fn daemon(bus: &mut Bus, reliable: bool) {
                 "providers": [{ "name": "lte", "sentences": ["lte is disabled."] }],
             })),
             Call::Why { .. } => Err(UbusStatus::NotFound),
+            Call::Route(Packet { port, .. }) => Ok(json!({
+                "sentences": ["Rule web sends it through lte.", "The kernel says so too."],
+                "kernel": if port == Some(81) { json!({ "refused": "No" }) } else { json!({ "device": "wwan0" }) },
+                "agrees": port != Some(80),
+            })),
             Call::Unpin => Err(UbusStatus::UnknownError),
             Call::Reload if reliable => Ok(json!({})),
             Call::Reload => Ok(json!({ "config_errors": ["/etc/config/failover:14: interval '0'"] })),
@@ -101,6 +106,9 @@ async fn commands_print_and_exit_as_they_should() {
         ("check", true, "online through fiber for 1m 1s, 12 ms", None, Exit::Fine),
         ("check lte", false, "no provider is reliable; fiber is used for 1m 1s without proof", None, Exit::NotFine),
         ("check nobody", true, "", Some(nobody), Exit::Usage),
+        ("route 10.0.0.2 192.0.2.1", true, "Rule web sends it through lte.", None, Exit::Fine),
+        ("route 10.0.0.2 192.0.2.1 tcp 80 --json", true, "{", None, Exit::NotFine),
+        ("route 10.0.0.2 192.0.2.1 tcp 81", true, "Rule web sends it through lte.", None, Exit::NotFine),
         ("unpin", true, "", Some("the daemon answers: unknown error"), Exit::NotFine),
         ("reload", true, "reloaded", None, Exit::Fine),
         ("reload", false, "", Some(refused), Exit::Usage),

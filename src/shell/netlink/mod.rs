@@ -16,8 +16,8 @@ mod watch;
 pub(crate) mod wire;
 
 use failoverd::kernel::{
-    IfIndex, Link, Lookup, LookupQuestion, Outcome, PROTOCOL, Route, RouteChange, Rule, RulePriority, Snapshot, Sysctl,
-    TableId,
+    IfIndex, Link, Lookup, LookupAnswer, LookupQuestion, NoRoute, NoRouteCause, Outcome, PROTOCOL, PacketQuestion,
+    Route, RouteChange, Rule, RulePriority, Snapshot, Sysctl, TableId,
 };
 use message::{APPEND, CREATE, ECHO, EXCLUSIVE, Message, REPLACE};
 pub(crate) use neighbour::Neighbours;
@@ -178,6 +178,24 @@ impl Kernel {
             Err(error) => return Err(error),
         };
         Ok(Lookup { question: *question, answer })
+    }
+
+    /// Where a packet goes, or the kernel's refusal.
+    pub(crate) fn ask(&mut self, question: &PacketQuestion) -> Result<Result<LookupAnswer, NoRoute>, Error> {
+        const READ: &str = "look up a packet's route";
+        match self.transport.get(READ, route::GET, route::packet_request(question)) {
+            Ok(messages) => Ok(Ok(decode(READ, route::lookup_answer(&messages))?)),
+            Err(error) => {
+                let Some(code) = error.code() else { return Err(error) };
+                let cause = match code {
+                    libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES => NoRouteCause::Unreachable,
+                    // The second one since Linux 6.14.
+                    libc::EXDEV | libc::EINVAL => NoRouteCause::Source,
+                    _ => NoRouteCause::Other,
+                };
+                Ok(Err(NoRoute { cause, text: error.cause() }))
+            }
+        }
     }
 
     fn write(&mut self, route: &Route, how: u16) -> Result<Outcome, Error> {

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 
 use failoverd::kernel::{
-    Hop, IfIndex, LookupAnswer, LookupQuestion, Metric, Network, NextHops, PROTOCOL, RawAttribute, Route, RouteKind,
-    RouteOptions, TableId,
+    Hop, IfIndex, LookupAnswer, LookupQuestion, Metric, Network, NextHops, PROTOCOL, PacketQuestion, RawAttribute,
+    Route, RouteKind, RouteOptions, TableId,
 };
 
 use super::message::Message;
@@ -22,6 +22,7 @@ pub(super) const GET: u16 = 26;
 
 // Attributes (`RTA_*` of linux/rtnetlink.h).
 const DST: u16 = 1;
+const SRC: u16 = 2;
 const IIF: u16 = 3;
 const OIF: u16 = 4;
 const GATEWAY: u16 = 5;
@@ -36,6 +37,8 @@ const VIA: u16 = 18;
 const EXPIRES: u16 = 23;
 const PAD: u16 = 24;
 const UID: u16 = 25;
+const IP_PROTO: u16 = 27;
+const DPORT: u16 = 29;
 const NH_ID: u16 = 30;
 
 // Within METRICS (`RTAX_*`).
@@ -44,6 +47,11 @@ const ADVMSS: u16 = 8;
 const INITCWND: u16 = 11;
 const INITRWND: u16 = 14;
 const QUICKACK: u16 = 15;
+
+// Protocols (IANA).
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 /// `RTNH_F_ONLINK`.
 const ONLINK: u8 = 4;
@@ -250,7 +258,31 @@ pub(super) fn lookup_request(question: &LookupQuestion) -> Vec<u8> {
     body.into_bytes()
 }
 
-/// The answer to [`lookup_request`].
+/// The question where the first packet of a connection goes.
+pub(super) fn packet_request(question: &PacketQuestion) -> Vec<u8> {
+    let source_prefix = if question.source.is_some() { 32 } else { 0 };
+    let mut body = Body::new(&[INET, 32, source_prefix, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    body.put_address(DST, question.destination);
+    if let Some(source) = question.source {
+        body.put_address(SRC, source);
+    }
+    if let Some(IfIndex(device)) = question.incoming {
+        body.put_u32(IIF, device);
+    }
+    if question.mark != 0 {
+        body.put_u32(MARK, question.mark);
+    }
+    // The kernel takes no other protocol here (rtm_getroute_parse_ip_proto), and a port only with one that has ports.
+    if let Some(protocol) = question.protocol.filter(|it| [ICMP, TCP, UDP].contains(it)) {
+        body.put(IP_PROTO, &[protocol]);
+        if let Some(port) = question.port.filter(|port| *port > 0 && protocol != ICMP) {
+            body.put(DPORT, &port.to_be_bytes());
+        }
+    }
+    body.into_bytes()
+}
+
+/// The answer to [`lookup_request`] and [`packet_request`].
 pub(super) fn lookup_answer(messages: &[Message]) -> Result<LookupAnswer, Malformed> {
     let message = messages.iter().find(|message| message.kind == NEW).ok_or(Malformed)?;
     let route = parse(&message.body)?;

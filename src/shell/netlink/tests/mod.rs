@@ -2,6 +2,7 @@
 
 mod change;
 mod dns;
+mod packet;
 mod read;
 mod watch;
 
