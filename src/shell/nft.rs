@@ -180,3 +180,6 @@ fn memory() -> io::Result<File> {
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { File::from_raw_fd(descriptor) })
 }
+
+#[cfg(test)]
+mod tests;

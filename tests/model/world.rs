@@ -98,6 +98,8 @@ pub struct World {
     pub inside: Vec<Network>,
     /// What nft was given, and when.
     pub filters: Vec<(Moment, String)>,
+    /// What came of it, by chain.
+    pub chains: BTreeMap<String, Vec<String>>,
     /// What netifd was asked to do, with the time: `renew isp0`.
     pub recovered: Vec<(Moment, String)>,
     /// The addresses of the first slot's device, as the core was told last.
@@ -148,6 +150,7 @@ impl World {
             forgotten_marks: vec![],
             inside: vec![],
             filters: vec![],
+            chains: BTreeMap::new(),
             recovered: vec![],
             first: vec![],
             hits: 0,

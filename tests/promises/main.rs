@@ -35,6 +35,7 @@ mod settings;
 mod simulate;
 mod start;
 mod switching;
+mod table;
 mod tiers;
 mod why;
 mod world;

@@ -206,7 +206,9 @@ fn the_tables_of_others_stay_as_they_are_and_a_stop_leaves_nothing() {
     world.assert_as_before(&before, "stopped");
     assert_eq!(world.our_table(), None);
     unchanged("stopped");
-    world.start_again_after_kill(world.start());
+    let daemon = world.start();
+    world.wait_marks();
+    world.start_again_after_kill(daemon);
     world.ask(&["cleanup"]);
     world.assert_as_before(&before, "killed and cleaned up");
     assert_eq!(world.our_table(), None, "killed and cleaned up");
@@ -313,11 +315,14 @@ fn with_nothing_of_it_configured_there_is_nothing() {
 }
 
 #[test]
-fn without_nft_one_line_says_so_and_the_rest_works() {
+fn where_nft_does_not_work_one_line_says_so_and_the_rest_does() {
     let world = World::alone(LabConfig { providers: 3, ..LabConfig::default() });
     world.configure(&tier_and_rule(&world));
+    // The daemon looks for it where the system has it, too: there is no hiding it, but it may be one that fails.
+    let tool = world.lab.write_file("nft", "#!/bin/sh\necho 'Error: not today' >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let mut command = world.daemon();
-    command.env("PATH", "/nonexistent");
+    command.env("PATH", world.lab.dir());
     let daemon = world.lab.spawn(command).unwrap();
     wait_members(&world, &[(0, 1), (1, 1)]);
     let status = world.wait_status("marks to have failed", |status| status["marks"] == "failed");

@@ -118,18 +118,31 @@ impl World {
         let there = self.kernel.filter.is_some();
         let outcome = match self.faults.nft {
             Some(cause) => Err(cause.to_owned()),
-            None if text.contains("delete table") => {
-                self.kernel.filter = None;
-                Ok(())
-            }
             None if !there && !text.starts_with("add table") => Err("nft: No such file or directory".to_owned()),
             None => {
+                if !there {
+                    self.chains.clear();
+                }
                 let anew = u64::try_from(self.filters.len()).unwrap();
                 self.kernel.filter.get_or_insert(anew);
+                text.lines().for_each(|line| self.load_line(line));
                 Ok(())
             }
         };
         self.feed(Event::Filtered(outcome));
+    }
+
+    fn load_line(&mut self, line: &str) {
+        match line.splitn(6, ' ').collect::<Vec<_>>()[..] {
+            ["add", "table", "inet", "failover"] | ["add", "chain", "inet", "failover", ..] => {}
+            ["delete", "table", "inet", "failover"] => self.kernel.filter = None,
+            ["flush", "table", "inet", "failover"] => self.chains.clear(),
+            ["flush", "chain", "inet", "failover", name] => drop(self.chains.remove(name)),
+            ["add", "rule", "inet", "failover", name, body] => {
+                self.chains.entry(name.to_owned()).or_default().push(body.to_owned());
+            }
+            _ => panic!("nobody has taught the model {line}"),
+        }
     }
 
     /// netifd acknowledges everything. Between `down` and `up` it tells that the interface was taken down.
