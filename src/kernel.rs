@@ -151,6 +151,8 @@ pub enum RouteKind {
     Blackhole,
     /// Answers with ICMP prohibited.
     Prohibit,
+    /// Ends the search in its table; the next rule is asked.
+    Throw,
     /// Any other `RTN_*` number.
     Other(u8),
 }

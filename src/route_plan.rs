@@ -12,14 +12,14 @@ use std::net::IpAddr;
 
 use crate::event::{MovedRoute, ProviderId, SavedSysctl, State};
 use crate::kernel::{
-    Hop, IfIndex, Link, Metric, NextHops, Route, RouteChange, RouteOptions, Rule, RulePriority, SCOPE_UNIVERSE,
-    Selector, Snapshot, TableId,
+    Hop, IfIndex, Link, Metric, NextHops, Route, RouteChange, RouteKind, RouteOptions, Rule, RulePriority,
+    SCOPE_UNIVERSE, Selector, Snapshot, TableId,
 };
 use crate::order::ordered;
 use crate::takeover;
 use crate::uplink::Uplink;
 use sysctls::{reset_sysctls, set_sysctls};
-use tables::{rules, table_routes, unreachable};
+use tables::{nowhere, rules, table_routes};
 
 /// What should be.
 #[derive(Clone, Debug)]
@@ -125,7 +125,13 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
 
     // Else a route moved away would carry the traffic of somebody's who was to carry none, when all slots are dead or gone.
     if choosing && wanted.takeover && wanted.members.iter().any(|member| !member.default) {
-        write_missing(&[unreachable(TableId::MAIN, takeover::WALL)], snapshot, &mut keep, &mut plan.changes);
+        // Not `unreachable`: that would also end the search of what a rule leads to the provider's own table.
+        write_missing(
+            &[nowhere(RouteKind::Throw, TableId::MAIN, takeover::WALL)],
+            snapshot,
+            &mut keep,
+            &mut plan.changes,
+        );
     }
 
     let rules = rules(wanted);

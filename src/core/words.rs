@@ -25,6 +25,7 @@ pub(super) fn describe_route(route: &Route, links: &[Link]) -> String {
         RouteKind::Blackhole => "blackhole ".to_owned(),
         RouteKind::Unreachable => "unreachable ".to_owned(),
         RouteKind::Prohibit => "prohibit ".to_owned(),
+        RouteKind::Throw => "throw ".to_owned(),
         RouteKind::Other(number) => format!("type {number} "),
     };
     text += &if route.destination.prefix == 0 { "default".to_owned() } else { route.destination.to_string() };

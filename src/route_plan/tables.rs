@@ -29,23 +29,23 @@ pub(super) fn table_routes(wanted: &Wanted<'_>) -> Vec<Route> {
             routes.extend(uplink.connected_route(table));
             routes.push(uplink.default_route(table, Metric(0)));
         }
-        routes.push(unreachable(table, Metric(u32::MAX)));
+        routes.push(nowhere(RouteKind::Unreachable, table, Metric(u32::MAX)));
     }
     if wanted.nowhere {
-        routes.push(unreachable(table_of(wanted.base_table, NOWHERE), Metric(u32::MAX)));
+        routes.push(nowhere(RouteKind::Unreachable, table_of(wanted.base_table, NOWHERE), Metric(u32::MAX)));
     }
     routes
 }
 
-/// `unreachable default`.
-pub(super) fn unreachable(table: TableId, metric: Metric) -> Route {
+/// A default route without a device.
+pub(super) fn nowhere(kind: RouteKind, table: TableId, metric: Metric) -> Route {
     Route {
         table,
         destination: Network::ANY_V4,
         metric,
         tos: 0,
         protocol: PROTOCOL,
-        kind: RouteKind::Unreachable,
+        kind,
         scope: SCOPE_UNIVERSE,
         device: None,
         gateway: None,

@@ -90,8 +90,10 @@ impl Kernel {
 
     fn in_table(&self, table: TableId, packet: Packet) -> Found<'_> {
         for route in self.fib.towards(table, packet.target) {
-            if route.kind != RouteKind::Unicast {
-                return Found::Refused;
+            match route.kind {
+                RouteKind::Unicast => {}
+                RouteKind::Throw => return Found::Nothing,
+                _ => return Found::Refused,
             }
             let follows = |device| (packet.oif.is_none() || packet.oif == device) && !self.is_dead(device);
             let (device, gateway) = match &route.next_hops {

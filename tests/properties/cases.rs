@@ -184,6 +184,33 @@ pub struct Wish {
     pub onlink: bool,
     /// Which lines' providers are on netifd's interfaces, by bit; the others are on devices.
     pub netifd: u8,
+    pub traffic: Traffic,
+}
+
+/// Who carries what, by a bit for each line.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// These have priority 1, and the others come behind them.
+    pub tier: u8,
+    /// Of these `balance` is 0.
+    pub alone: u8,
+    /// Of these `default` is 0.
+    pub aside: u8,
+    /// Whether `inbound` is 1.
+    pub inbound: bool,
+}
+
+impl Traffic {
+    pub const fn has(bits: u8, line: u32) -> bool {
+        bits >> line & 1 == 1
+    }
+}
+
+fn traffic() -> impl Strategy<Value = Traffic> {
+    let aside = prop_oneof![8 => Just(0u8), 1 => any::<u8>()];
+    let one = (any::<u8>(), prop_oneof![2 => Just(0u8), 1 => any::<u8>()], aside, any::<bool>());
+    let one = one.prop_map(|(tier, alone, aside, inbound)| Traffic { tier, alone, aside, inbound });
+    prop_oneof![1 => Just(Traffic::default()), 1 => one]
 }
 
 pub fn wish() -> impl Strategy<Value = Wish> {
@@ -192,19 +219,23 @@ pub fn wish() -> impl Strategy<Value = Wish> {
     let often = || prop::bool::weighted(0.9);
     let netifd = prop_oneof![Just(0u8), Just(0xff), any::<u8>()];
     let onlink = prop::bool::weighted(0.1);
-    (lines, start_metric, often(), any::<bool>(), any::<bool>(), often(), any::<bool>(), onlink, netifd).prop_map(
-        |(lines, start_metric, takeover, source_rules, learnt, enabled, last_resort, onlink, netifd)| Wish {
-            lines,
-            start_metric,
-            takeover,
-            source_rules,
-            learnt,
-            enabled,
-            last_resort,
-            onlink,
-            netifd,
-        },
-    )
+    (lines, start_metric, often(), any::<bool>(), any::<bool>(), often(), any::<bool>(), onlink, (netifd, traffic()))
+        .prop_map(
+            |(lines, start_metric, takeover, source_rules, learnt, enabled, last_resort, onlink, (netifd, traffic))| {
+                Wish {
+                    lines,
+                    start_metric,
+                    takeover,
+                    source_rules,
+                    learnt,
+                    enabled,
+                    last_resort,
+                    onlink,
+                    netifd,
+                    traffic,
+                }
+            },
+        )
 }
 
 impl Wish {
@@ -220,7 +251,16 @@ impl Wish {
                 0 => provider.source.clone(),
                 _ => UplinkSource::Interface(format!("isp{line}")),
             };
-            failoverd::settings::ProviderSettings { gateway, source, ..provider }
+            let Traffic { tier, alone, aside, .. } = self.traffic;
+            failoverd::settings::ProviderSettings {
+                gateway,
+                source,
+                priority: if Traffic::has(tier, line) { 1 } else { line + 2 },
+                weight: u16::try_from(line).unwrap() * 40 + 1,
+                balance: !Traffic::has(alone, line),
+                default_route: !Traffic::has(aside, line),
+                ..provider
+            }
         });
         Config::new(providers.collect())
             .with(|it| {
@@ -228,6 +268,7 @@ impl Wish {
                 it.takeover = self.takeover;
                 it.source_rules = self.source_rules;
                 it.enabled = self.enabled;
+                it.inbound = self.traffic.inbound;
                 it.last_resort = if self.last_resort { LastResort::First } else { LastResort::Keep };
             })
             .0

@@ -25,6 +25,8 @@ fn play(
             ending.set(ending.get() || !wish.settings(found).enabled || found.all_or_none(wish).lines.len() < 2);
         }
         ending.set(ending.get() || format!("{happening:?}").contains("learnt: true"));
+        // Nor may those carry that have no part in the default traffic.
+        ending.set(ending.get() || matches!(happening, Happening::Reload(wish) if wish.traffic.aside != 0));
         // Of providers whose interfaces are down, or never told, none has a gateway.
         let reload = matches!(happening, Happening::Reload(_));
         let down = world.netifd.interfaces.iter().any(|it| !it.up) || world.netifd.interfaces.len() < LINES as usize;

@@ -28,6 +28,7 @@ mod simulate;
 mod start;
 mod sysctls;
 mod targets;
+mod tiers;
 mod why;
 
 use model::{Config, World, secs};

@@ -222,7 +222,8 @@ fn with_one_provider_there_is_nothing_to_choose() {
 
 #[test]
 fn equals_do_not_push_each_other_aside() {
-    let mut world = healthy(3, Config::count(3).with(|it| it.providers[1].priority = 1), 1);
+    let mut world =
+        healthy(3, Config::count(3).with(|it| (it.providers[1].priority, it.providers[1].balance) = (1, false)), 1);
     assert_eq!(code(&world, "b"), ("standby", "equal_priority"));
     assert!(
         said(&world, "b")

@@ -296,6 +296,7 @@ fn kind_from(number: u8) -> RouteKind {
         6 => RouteKind::Blackhole,
         7 => RouteKind::Unreachable,
         8 => RouteKind::Prohibit,
+        9 => RouteKind::Throw,
         other => RouteKind::Other(other),
     }
 }
@@ -306,6 +307,7 @@ fn kind_to(kind: RouteKind) -> u8 {
         RouteKind::Blackhole => 6,
         RouteKind::Unreachable => 7,
         RouteKind::Prohibit => 8,
+        RouteKind::Throw => 9,
         RouteKind::Other(other) => other,
     }
 }
