@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use lab::{Flows, LabConfig, Nat, Stream, wait_for};
+use lab::{Flows, LabConfig, Nat, Process, Stream, wait_for};
 
 use crate::tiers::wait_members;
 use crate::world::{BRISK, SECOND, SOON, World, stays};
@@ -314,16 +314,41 @@ fn with_nothing_of_it_configured_there_is_nothing() {
     assert_eq!(world.foreign_tables(), foreign);
 }
 
+/// Starts the daemon with a script in place of `nft`.
+fn with_tool(world: &World, script: &str) -> Process {
+    let tool = world.lab.write_file("nft", &format!("#!/bin/sh\n{script}")).unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", world.lab.dir().display(), std::env::var("PATH").unwrap());
+    let mut command = world.daemon();
+    command.env("PATH", path);
+    world.lab.spawn(command).unwrap()
+}
+
+#[test]
+fn a_tool_does_not_outlive_a_daemon_that_is_killed() {
+    let world = world(3);
+    world.configure(&tier_and_rule(&world));
+    let (started, over) = (world.lab.dir().join("started"), world.lab.dir().join("over"));
+    let real = "PATH=$PATH:/usr/sbin:/sbin; PATH=${PATH#*:} nft -f -";
+    let script = format!("touch {}\nsleep 1\n{real}\ntouch {}\n", started.display(), over.display());
+    let daemon = with_tool(&world, &script);
+    wait_for(SOON, "the tool to be at work", || started.exists()).unwrap();
+    daemon.kill().unwrap();
+    world.ask(&["cleanup"]);
+    stays(2 * SECOND, "nothing comes after the clean-up", || world.our_table().is_none() && !over.exists());
+    // It is the tool that the daemon uses.
+    let daemon = with_tool(&world, &script);
+    world.wait_marks();
+    assert!(over.exists() && world.our_table().is_some());
+    world.stop(&daemon);
+}
+
 #[test]
 fn where_nft_does_not_work_one_line_says_so_and_the_rest_does() {
     let world = World::alone(LabConfig { providers: 3, ..LabConfig::default() });
     world.configure(&tier_and_rule(&world));
     // The daemon looks for it where the system has it, too: there is no hiding it, but it may be one that fails.
-    let tool = world.lab.write_file("nft", "#!/bin/sh\necho 'Error: not today' >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut command = world.daemon();
-    command.env("PATH", world.lab.dir());
-    let daemon = world.lab.spawn(command).unwrap();
+    let daemon = with_tool(&world, "echo 'Error: not today' >&2\nexit 1\n");
     wait_members(&world, &[(0, 1), (1, 1)]);
     let status = world.wait_status("marks to have failed", |status| status["marks"] == "failed");
     assert!(status["warnings"].to_string().contains("nft"), "{status:#}");
