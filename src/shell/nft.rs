@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::FromRawFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -129,6 +130,14 @@ impl Tool {
             let (script, said_too) = (script.try_clone().map_err(broken)?, said.try_clone().map_err(broken)?);
             let mut command = Command::new(program);
             command.args(["-f", "-"]).stdout(Stdio::null()).stderr(said_too);
+            // One that outlived a daemon that was killed would bring its text in after `cleanup`, or over the next daemon's.
+            // SAFETY: prctl with integer arguments, and nothing else, between fork and exec.
+            unsafe {
+                command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {
+                    0 => Ok(()),
+                    _ => Err(io::Error::last_os_error()),
+                });
+            }
             match Group::start_with(&mut command, script.into()) {
                 Ok(group) => return Ok(Self { group, said, killed: false }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
