@@ -251,6 +251,64 @@ mod tests {
         assert_eq!(rank(NOW, &candidates("RRR"), Some(0), policy).next, None);
     }
 
+    /// As [`candidates`], all of priority 1; `J` reliable and free to join, `j` in 9 s, `S` shares already, `A` reliable and stays alone,
+    /// `0` reliable, but not for what nobody has directed there.
+    fn peers(script: &str) -> Vec<Candidate> {
+        let plain: String = script.chars().map(|word| if "JjSA0".contains(word) { 'R' } else { word }).collect();
+        let mut peers = candidates(&plain);
+        for (it, word) in peers.iter_mut().zip(script.chars()) {
+            it.priority = 1;
+            it.balance = word != 'A';
+            it.default = word != '0';
+            it.sharing = word == 'S';
+            it.join_at = match word {
+                'J' => Some(NOW),
+                'j' => Some(NOW + Duration::from_secs(9)),
+                _ => None,
+            };
+        }
+        peers
+    }
+
+    #[test]
+    fn who_shares() {
+        let auto = Policy { failback: Failback::Auto, last_resort: LastResort::Keep, pin: None };
+        let manual = Policy { failback: Failback::Manual, ..auto };
+        let pin0 = Policy { pin: Some(0), ..auto };
+        for (script, active, policy, order, shared, next, why) in [
+            ("SSS", Some(0), auto, &[0, 1, 2][..], 3, false, "all go on"),
+            ("SSS", Some(2), auto, &[2, 0, 1], 3, false, "the active one leads"),
+            ("JJJ", None, auto, &[0, 1, 2], 3, false, "all begin"),
+            ("SjS", Some(0), auto, &[0, 2, 1], 2, true, "one waits, behind those that share"),
+            ("Sj", Some(0), auto, &[0, 1], 0, true, "one alone does not share"),
+            ("SJ", Some(0), manual, &[0, 1], 2, false, "to join is no failback"),
+            ("SUS", Some(0), auto, &[0, 2, 1], 2, false, "one that failed leaves"),
+            ("SDS", Some(0), auto, &[0, 2, 1], 2, false, "and one that is degraded"),
+            ("DDU", Some(0), auto, &[0, 1, 2], 0, false, "where all are, one has to join"),
+            ("ScS", Some(0), auto, &[0, 2, 1], 2, false, "nothing is known of one"),
+            ("S-S", Some(0), auto, &[0, 2, 1], 2, false, "one has no line"),
+            ("SAS", Some(0), auto, &[0, 2, 1], 2, false, "one stays alone"),
+            ("ASS", Some(0), auto, &[0, 1, 2], 0, false, "the active one stays alone"),
+            ("0SS", Some(1), auto, &[1, 2, 0], 2, false, "one carries nothing: behind all"),
+            ("0UU", Some(0), auto, &[1, 2, 0], 0, false, "not even when nobody else is reliable"),
+            ("0--", None, auto, &[1, 2, 0], 0, false, "or there"),
+            ("SSS", Some(0), pin0, &[0, 1, 2], 0, false, "a pin takes all"),
+            ("0SS", Some(1), pin0, &[1, 2, 0], 2, false, "but cannot be on one that carries nothing"),
+            ("UUU", Some(0), auto, &[0, 1, 2], 0, false, "the last resort is one"),
+        ] {
+            let got = rank(NOW, &peers(script), active, policy);
+            assert_eq!(
+                (got.order.as_slice(), got.shared, got.next.is_some()),
+                (order, shared, next),
+                "{script}: {why}"
+            );
+            assert_eq!(got.active.is_none(), script == "0--", "{why}");
+        }
+        let mut tiers = peers("SS");
+        tiers[1].priority = 2;
+        assert_eq!(rank(NOW, &tiers, Some(0), auto).shared, 0, "only with those of the same priority");
+    }
+
     #[test]
     fn equal_priority_is_no_reason_to_move() {
         let policy = Policy { failback: Failback::Auto, last_resort: LastResort::Keep, pin: None };

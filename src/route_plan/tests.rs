@@ -149,6 +149,79 @@ fn the_difference_in_main() {
 }
 
 #[test]
+fn a_shared_slot_and_one_alone_are_one_replace_apart() {
+    use RouteChange::{Append, Delete, Write};
+    let uplinks = [uplink(0), Uplink { gateway: None, ..uplink(1) }, uplink(2)];
+    let usual = wanted(&uplinks);
+    let mut tier = Wanted { shared: 2, ..usual.clone() };
+    (tier.members[0].weight, tier.members[1].weight) = (3, 256);
+    let hop = |n: u8, weight| {
+        let gateway = uplinks[usize::from(n)].gateway;
+        Hop { device: IfIndex(10 + u32::from(n)), gateway, onlink: false, weight }
+    };
+    let shared = |hops: &[Hop]| Route {
+        device: None,
+        gateway: None,
+        source: None,
+        next_hops: NextHops::Shared(hops.to_vec()),
+        ..slot(0, 2)
+    };
+    let both = shared(&[hop(0, 3), hop(1, 256)]);
+    let own = |n: u8, metric| uplinks[usize::from(n)].default_route(TableId::MAIN, Metric(metric));
+    let there = [both.clone(), own(0, 3), own(1, 4), own(2, 5)];
+    let alone = [own(0, 2), own(1, 3), own(2, 4)];
+    let named = Wanted { slots: vec![1, 0, 2], ..tier.clone() };
+    let mut one_gone = tier.clone();
+    one_gone.members[1].uplink = None;
+    for (want, main, changes_wanted, why) in [
+        (&tier, &there[..], vec![], "nothing to do"),
+        (
+            &tier,
+            &alone,
+            vec![Write(both.clone()), Write(own(0, 3)), Write(own(1, 4)), Append(own(2, 5))],
+            "one joins: the first first",
+        ),
+        (&usual, &there, vec![Write(own(0, 2)), Write(own(1, 3)), Write(own(2, 4)), Delete(own(2, 5))], "one leaves"),
+        (&named, &there, vec![Write(own(1, 3)), Write(own(0, 4))], "who is named moves no hop"),
+        (&tier, &there[1..], vec![Append(both.clone())], "the kernel has dropped it"),
+        (
+            &tier,
+            &[&[shared(&[hop(1, 256), hop(0, 3)])], &there[1..]].concat(),
+            vec![Write(both.clone())],
+            "another order of the hops",
+        ),
+        (
+            &one_gone,
+            &there,
+            vec![Write(own(0, 2)), Write(own(2, 3)), Delete(own(1, 4)), Delete(own(2, 5))],
+            "one of two without an uplink: a plain route",
+        ),
+    ] {
+        let snapshot = with_main(fulfilled(&usual), main);
+        let got: Vec<_> = changes(want, &snapshot).into_iter().filter(|it| in_main(it)).collect();
+        assert_eq!(got, changes_wanted, "{why}");
+    }
+    let plan = plan(&tier, &with_main(fulfilled(&usual), &there), &State::default());
+    assert_eq!(plan.metrics, [(0, Metric(2)), (1, Metric(2)), (2, Metric(5))]);
+}
+
+fn in_main(change: &RouteChange) -> bool {
+    use RouteChange::{Append, Delete, Write};
+    matches!(change, Append(route) | Write(route) | Delete(route) if route.table == TableId::MAIN)
+}
+
+#[test]
+fn shared_hops_stand_in_the_order_of_the_providers_numbers() {
+    let uplinks = [uplink(1), uplink(0)];
+    let tier = Wanted { shared: 2, ..wanted(&uplinks) };
+    let mut members: Vec<_> = tier.members.iter().map(|it| (it, it.uplink.unwrap())).collect();
+    members.reverse();
+    let NextHops::Shared(hops) = shared_route(members, Metric(2)).unwrap().next_hops else { panic!() };
+    let devices: Vec<_> = hops.iter().map(|hop| hop.device.0).collect();
+    assert_eq!(devices, [11, 10], "in the order of the numbers, whatever that of the slots");
+}
+
+#[test]
 fn a_single_provider_gets_a_slot_only_if_main_has_no_default() {
     let uplinks = [uplink(0)];
     let want = wanted(&uplinks);

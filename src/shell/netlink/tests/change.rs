@@ -92,6 +92,59 @@ fn replace_swaps_and_append_stands_behind() {
 }
 
 #[test]
+fn a_shared_route_is_swapped_in_one_step_and_its_hops_die_alone() {
+    with_kernel(|mut kernel| {
+        let hop = |device, gateway: Option<&str>, weight| Hop {
+            device: index(device),
+            gateway: gateway.map(|it| it.parse().unwrap()),
+            onlink: false,
+            weight,
+        };
+        let shared = |hops: [Hop; 2]| Route {
+            device: None,
+            gateway: None,
+            next_hops: NextHops::Shared(hops.to_vec()),
+            ..default_route("wan0", "192.168.1.1", 2)
+        };
+        // Two modems of one make.
+        ip("addr flush dev wan1");
+        ip("addr add 192.168.1.2/24 dev wan1");
+        let gateway = Some("192.168.1.1");
+        let last = shared([hop("wan0", gateway, 3), hop("wan1", gateway, 1)]);
+        for (route, why) in [
+            (default_route("wan1", "192.168.1.1", 2), "one alone"),
+            (shared([hop("wan0", gateway, 1), hop("wan1", gateway, 1)]), "with the other"),
+            (shared([hop("wan0", gateway, 256), hop("wan1", gateway, 1)]), "another weight"),
+            (shared([hop("wan1", gateway, 1), hop("wan0", gateway, 256)]), "another order"),
+            (default_route("wan0", "192.168.1.1", 2), "one alone again"),
+            (shared([hop("wan1", None, 1), hop("wan0", gateway, 1)]), "one without a gateway"),
+            (last.clone(), "and back"),
+        ] {
+            assert_eq!(kernel.apply(&RouteChange::Write(route.clone())), Outcome::Done, "{why}");
+            assert_eq!(defaults(&kernel.snapshot(&[]).unwrap()), [&route], "{why}");
+        }
+        for (kill, revive) in [
+            ("link set far-wan1 down", "link set far-wan1 up"),
+            ("link set wan1 down", "link set wan1 up"),
+            ("addr del 192.168.1.2/24 dev wan1", "addr add 192.168.1.2/24 dev wan1"),
+        ] {
+            ip(kill);
+            assert_eq!(
+                defaults(&kernel.snapshot(&[]).unwrap()),
+                [&last],
+                "{kill}: the hop is dead, the route is there"
+            );
+            ip(revive);
+        }
+        assert_eq!(kernel.apply(&RouteChange::Delete(last.clone())), Outcome::Done);
+        assert_eq!(defaults(&kernel.snapshot(&[]).unwrap()), [] as [&Route; 0]);
+        assert_eq!(kernel.apply(&RouteChange::Write(last)), Outcome::Done);
+        ip("link del wan1");
+        assert_eq!(defaults(&kernel.snapshot(&[]).unwrap()), [] as [&Route; 0], "with a device the whole of it goes");
+    });
+}
+
+#[test]
 fn an_unreachable_route_in_a_table_of_ours() {
     with_kernel(|mut kernel| {
         let last = Route {

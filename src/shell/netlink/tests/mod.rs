@@ -9,7 +9,7 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use failoverd::kernel::{
-    Metric, Network, NextHops, RawAttribute, RouteKind, RouteOptions, SCOPE_LINK, SCOPE_UNIVERSE, Selector,
+    Hop, Metric, Network, NextHops, RawAttribute, RouteKind, RouteOptions, SCOPE_LINK, SCOPE_UNIVERSE, Selector,
 };
 
 use super::*;
