@@ -35,7 +35,7 @@ fn turned(tuple: Tuple) -> Tuple {
 fn odd() -> Vec<Connection> {
     let plain = |protocol: i32, source: SocketAddrV4, destination: SocketAddrV4, zone: u16| {
         let original = Tuple { source, destination };
-        Connection { protocol: protocol as u8, original, reply: turned(original), zone }
+        Connection { protocol: protocol as u8, original, reply: turned(original), zone, mark: 0 }
     };
     let neighbour = SocketAddrV4::new(Ipv4Addr::new(100, 64, 1, 3), 9);
     vec![
@@ -52,6 +52,7 @@ fn odd() -> Vec<Connection> {
             original: Tuple { source: lan(6), destination: SocketAddrV4::new(DEAD, 443) },
             reply: Tuple { source: lan(443), destination: lan(0) },
             zone: 0,
+            mark: 0,
         },
     ]
 }
@@ -60,7 +61,13 @@ fn odd() -> Vec<Connection> {
 fn ends() -> Vec<Connection> {
     let came_in = |destination: SocketAddrV4| {
         let original = Tuple { source: SERVER, destination: SocketAddrV4::new(DEAD, 51_820) };
-        Connection { protocol: 17, original, reply: Tuple { source: destination, destination: SERVER }, zone: 0 }
+        Connection {
+            protocol: 17,
+            original,
+            reply: Tuple { source: destination, destination: SERVER },
+            zone: 0,
+            mark: 0,
+        }
     };
     vec![
         Connection { protocol: libc::IPPROTO_TCP as u8, ..Connection::translated(lan(20_000), SERVER, DEAD) },

@@ -33,6 +33,8 @@ pub struct LabConfig {
     pub initial_defaults: Vec<InitialDefault>,
     /// Names of the router's devices on the lines, in place of `wan0`, `wan1`...
     pub devices: &'static [&'static str],
+    /// Behind every provider there is a peer, a computer with a kernel of its own.
+    pub peers: bool,
     /// Seed of all randomness.
     pub seed: u64,
 }
@@ -46,6 +48,7 @@ impl Default for LabConfig {
             rp_filter: 0,
             initial_defaults: Vec::new(),
             devices: &[],
+            peers: false,
             seed: 1,
         }
     }
@@ -106,7 +109,7 @@ impl Lab {
                 addresses(number, config.identical),
                 handles,
                 seed,
-                translated,
+                (translated, config.peers),
             )?);
         }
         let client = Client::new(&router)?;

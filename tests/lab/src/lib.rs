@@ -12,7 +12,8 @@
 //!   it, `internet.rs` who answers behind it and `fault.rs` how wrongly; `packet.rs`, `tcp.rs` and `dns.rs` the frames.
 //! * `router.rs` is the router and the other programs that write its routes; `views.rs` shows what its kernel holds;
 //!   `conntrack.rs` its connection table.
-//! * `client.rs` and `stream.rs` send traffic, `timeline.rs` says what became of it; `watcher.rs` looks for moments
+//! * `peer.rs` is a computer behind a provider with a kernel of its own, `echo.rs` a server there, in the LAN or on the router.
+//! * `client.rs`, `stream.rs` and `transfer.rs` send traffic, `timeline.rs` says what became of it; `watcher.rs` looks for moments
 //!   without a default route.
 //! * `process.rs` runs programs in the router, `broker.rs` is its ubus; `netifd.rs` and `hotplug.rs` stand in for OpenWrt's programs on it
 //!   (`ubus_object.rs`); `netifd_kernel.rs` does to the kernel what netifd does.
@@ -40,6 +41,7 @@ mod client;
 mod conntrack;
 mod directory;
 mod dns;
+mod echo;
 mod enter;
 mod error;
 mod fault;
@@ -53,6 +55,7 @@ mod netifd;
 mod netifd_kernel;
 mod netlink;
 mod packet;
+mod peer;
 mod process;
 mod provider;
 mod responder;
@@ -62,6 +65,7 @@ mod stream;
 mod sys;
 mod tcp;
 mod timeline;
+mod transfer;
 mod ubus_object;
 mod views;
 mod wait;
@@ -71,6 +75,7 @@ pub use broker::Broker;
 pub use cleanup::at_signal;
 pub use client::{Client, LAN_CLIENT, LAN_ROUTER};
 pub use conntrack::{Connection, ConnectionTable, Tuple};
+pub use echo::{Echo, Transport, ask};
 pub use enter::{enter, is_unprivileged};
 pub use error::{LabError, Result};
 pub use fault::{Fault, Faults, HTTP_PORTS, Kind};
@@ -80,12 +85,14 @@ pub use lab::{InitialDefault, Lab, LabConfig, Nat};
 pub use line::{Answers, Arrival, Conditions, Count, Cut, EchoRequest, FullQueue, Seen};
 pub use namespace::Namespace;
 pub use netifd::{Manner, Netifd, Step};
+pub use peer::{ECHO_PORT, PEER};
 pub use process::{Capability, Confined, Finished, OutputLine, Process, SpawnOptions};
 pub use provider::{Addresses, Provider};
 pub use router::Router;
 pub use routing::{MAIN, Route, RouteWrite, Rule, protocol};
 pub use stream::{Flows, Stream};
 pub use timeline::{Answer, Datagram, Timeline};
+pub use transfer::{Progress, Transfer};
 pub use views::KernelView;
 pub use wait::{wait_for, wait_for_some};
 pub use watcher::{DefaultRouteReport, DefaultRouteWatcher};

@@ -159,7 +159,7 @@ pub struct Seen {
     pub echo_log: VecDeque<EchoRequest>,
     /// The last 8192 questions of all kinds, oldest first. A SYN that the kernel sends again is there once.
     pub arrivals: VecDeque<Arrival>,
-    /// Datagrams to the stream server.
+    /// Datagrams to stream servers.
     pub stream: Count,
     /// ARP requests by the address asked for. Anything but the gateway means a missing route.
     pub arp: BTreeMap<Ipv4Addr, Count>,

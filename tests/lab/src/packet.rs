@@ -40,6 +40,11 @@ pub(crate) fn parse(frame: &[u8]) -> Incoming<'_> {
     }
 }
 
+/// From whom to whom an IPv4 frame goes.
+pub(crate) fn ends(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    if word(frame, 12)? == IPV4 { Some((address_at(frame, 14 + 12)?, address_at(frame, 14 + 16)?)) } else { None }
+}
+
 fn parse_arp(body: &[u8]) -> Option<Incoming<'_>> {
     if word(body, 6)? != 1 {
         return Some(Incoming::Other);

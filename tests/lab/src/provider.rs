@@ -12,6 +12,7 @@ use crate::line::{Answers, Conditions, Cut, FullQueue, Line, Seen, lock};
 use crate::namespace::Namespace;
 use crate::netlink::{Netlink, VethEnd};
 use crate::packet::Mac;
+use crate::peer::{NEAR_INDEX, Peer};
 use crate::responder::{Identity, Responder};
 use crate::sys;
 
@@ -40,6 +41,7 @@ pub struct Provider {
     seed: u64,
     only_router: bool,
     plugged_in: AtomicU32,
+    peer: Option<Peer>,
 }
 
 /// The provider's end of the cable, in its own namespace.
@@ -51,10 +53,12 @@ impl Provider {
         addresses: Addresses,
         router: (Namespace, Arc<Mutex<Netlink>>),
         seed: u64,
-        only_router: bool,
+        (only_router, with_peer): (bool, bool),
     ) -> Result<Provider> {
         let namespace = Namespace::new(&format!("provider {number}"))?;
-        let own_netlink = Mutex::new(Netlink::open_in(&namespace)?);
+        let mut own_netlink = Netlink::open_in(&namespace)?;
+        let peer = if with_peer { Some(Peer::new(number, macs(number).1, &mut own_netlink)?) } else { None };
+        let own_netlink = Mutex::new(own_netlink);
         let (router_namespace, router_netlink) = router;
         let provider = Provider {
             number,
@@ -69,6 +73,7 @@ impl Provider {
             seed,
             only_router,
             plugged_in: AtomicU32::new(0),
+            peer,
         };
         provider.plug_in()?;
         Ok(provider)
@@ -96,6 +101,12 @@ impl Provider {
     #[must_use]
     pub fn namespace(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// The namespace of the peer behind it; the lab must have been built with `peers`.
+    pub fn peer(&self) -> Result<&Namespace> {
+        let missing = || LabError::new(format!("use the peer of provider {}", self.number), "the lab has no peers");
+        self.peer.as_ref().map(|peer| &peer.namespace).ok_or_else(missing)
     }
 
     /// The router's interface index on this line, `None` while the device is away.
@@ -249,7 +260,7 @@ impl Provider {
     }
 
     fn plug_in(&self) -> Result<()> {
-        let (router_mac, mac) = self.macs();
+        let (router_mac, mac) = macs(self.number);
         let far_index = 1000 + u32::from(self.number);
         // The kernel heeds the wanted index of the far end only if one is given for the near end too.
         let near_index = 100 + u32::from(self.number) + 16 * (self.plugged_in.fetch_add(1, Ordering::Relaxed) % 50);
@@ -261,22 +272,25 @@ impl Provider {
         }
         lock(&self.own_netlink).set_up(FAR_DEVICE, true)?;
         self.router_namespace.set_sysctl(&format!("net/ipv4/conf/{}/rp_filter", self.device), "0")?;
-        let socket = self.namespace.run(|| {
-            sys::packet_socket(far_index).during(format!("open a packet socket for provider {}", self.number))
+        let open =
+            |index| sys::packet_socket(index).during(format!("open a packet socket for provider {}", self.number));
+        let sockets = self.namespace.run(|| {
+            let peer = self.peer.as_ref().map(|_| open(NEAR_INDEX)).transpose()?;
+            Ok((open(far_index)?, peer))
         })?;
         let Addresses { gateway, router, prefix } = self.addresses;
         let only_router = self.only_router;
         let identity = Identity { number: self.number, gateway, mac, router, router_mac, only_router };
-        let responder = Responder::start(socket, identity, Arc::clone(&self.line), self.seed)?;
+        let responder = Responder::start(sockets, identity, Arc::clone(&self.line), self.seed)?;
         *lock(&self.responder) = Some(responder);
         let mut netlink = lock(&self.router_netlink);
         netlink.set_up(&self.device, true)?;
         netlink.address(&self.device, router, prefix, true)?;
         netlink.wait_until_operational(&self.device)
     }
+}
 
-    /// (the router's, the provider's) on this line.
-    fn macs(&self) -> (Mac, Mac) {
-        ([0x02, 0x4c, 0x41, 0x42, self.number, 1], [0x02, 0x4c, 0x41, 0x42, self.number, 2])
-    }
+/// (the router's, the provider's) Ethernet addresses on the line of provider `number`.
+fn macs(number: u8) -> (Mac, Mac) {
+    ([0x02, 0x4c, 0x41, 0x42, number, 1], [0x02, 0x4c, 0x41, 0x42, number, 2])
 }

@@ -18,8 +18,9 @@ use crate::fault::{Faults, Kind};
 use crate::internet::{self, Talk, WRONG_SOURCE};
 use crate::line::{Answers, Arrival, Conditions, Cut, EchoRequest, Line};
 use crate::packet::{self, Incoming, Mac};
+use crate::peer::is_peer;
 use crate::sys;
-use crate::{OTHER_SENDER, STREAM_PORT, STREAM_SERVER};
+use crate::{OTHER_SENDER, STREAM_PORT};
 
 /// Where DNS is spoken.
 const DNS_PORT: u16 = 53;
@@ -44,18 +45,25 @@ pub(crate) struct Responder {
 }
 
 impl Responder {
-    /// Starts answering on a packet socket.
-    pub(crate) fn start(socket: Socket, identity: Identity, line: Arc<Line>, seed: u64) -> Result<Responder> {
+    /// Starts answering on a packet socket; what is for a peer goes to another one.
+    pub(crate) fn start(
+        (socket, peer): (Socket, Option<Socket>),
+        identity: Identity,
+        line: Arc<Line>,
+        seed: u64,
+    ) -> Result<Responder> {
         let operation = format!("start the responder of provider {}", identity.number);
         let stop = Arc::new(AtomicBool::new(false));
         let wake = Arc::new(sys::event_fd().during(operation.clone())?);
         let mut worker = Worker {
             socket,
+            peer,
             identity,
             line,
             echo_luck: fastrand::Rng::with_seed(seed),
             talk_luck: fastrand::Rng::with_seed(seed.rotate_left(32)),
             stream_luck: fastrand::Rng::with_seed(!seed),
+            peer_luck: fastrand::Rng::with_seed(!seed.rotate_left(32)),
             queue: BinaryHeap::new(),
             queued: 0,
             next_other: None,
@@ -90,7 +98,7 @@ impl Drop for Responder {
     }
 }
 
-/// An answer on its way: due time, order of arrival, frame, and whether it comes from beyond the gateway.
+/// An answer on its way: due time, order of arrival, frame with what is before it ([`sys::OFFLOAD`]), and whether it comes from beyond the gateway.
 type Pending = (Instant, u64, Vec<u8>, bool);
 
 /// "Host unreachable" (RFC 792).
@@ -101,13 +109,15 @@ const QUEUE_LIMIT: usize = 20_000;
 
 struct Worker {
     socket: Socket,
+    peer: Option<Socket>,
     identity: Identity,
     line: Arc<Line>,
-    /// Luck of pings, of other probes and of datagrams: apart, so that the pace of one does not change what the other
+    /// Luck of pings, of other probes, of datagrams and of peers: apart, so that the pace of one does not change what the other
     /// loses.
     echo_luck: fastrand::Rng,
     talk_luck: fastrand::Rng,
     stream_luck: fastrand::Rng,
+    peer_luck: fastrand::Rng,
     queue: BinaryHeap<Reverse<Pending>>,
     queued: u64,
     next_other: Option<Instant>,
@@ -115,7 +125,7 @@ struct Worker {
 
 impl Worker {
     fn run(&mut self, stop: &AtomicBool, wake: &File) {
-        let mut buffer = vec![0u8; 65_536];
+        let mut buffer = vec![0u8; 70_000];
         while !stop.load(Ordering::Acquire) {
             let now = Instant::now();
             self.send_due(now);
@@ -123,7 +133,9 @@ impl Worker {
             let next = self.queue.peek().map(|Reverse(pending)| pending.0);
             let wakeup = [next, self.next_other].into_iter().flatten().min();
             let timeout = wakeup.map(|at| at.saturating_duration_since(Instant::now()));
-            let Ok(ready) = sys::wait_readable(&[&self.socket, wake], timeout) else { return };
+            let mut waited: Vec<&dyn sys::AsRawFdExt> = vec![&self.socket, wake];
+            waited.extend(self.peer.as_ref().map(|peer| peer as &dyn sys::AsRawFdExt));
+            let Ok(ready) = sys::wait_readable(&waited, timeout) else { return };
             if ready.get(1).copied().unwrap_or(false) {
                 let mut reader = wake;
                 _ = reader.read(&mut [0; 8]);
@@ -132,14 +144,21 @@ impl Worker {
             while let Ok(Some(length)) = sys::receive(&self.socket, &mut buffer) {
                 let now = Instant::now();
                 let came_in = now - sys::age_of_last(&self.socket).unwrap_or_default();
-                self.handle(buffer.get(..length).unwrap_or_default(), now, came_in);
+                let whole = buffer.get(..length).unwrap_or_default();
+                let frame = whole.get(sys::OFFLOAD..).unwrap_or_default();
+                match packet::ends(frame) {
+                    Some((source, target)) if self.peer.is_some() && is_peer(target) => self.pass_up(source, whole),
+                    _ => self.handle(frame, now, came_in),
+                }
+            }
+            while let Some(length) = self.peer.as_ref().and_then(|it| sys::receive(it, &mut buffer).ok().flatten()) {
+                self.pass_down(Instant::now(), buffer.get(..length).unwrap_or_default());
             }
         }
     }
 
     fn handle(&mut self, frame: &[u8], now: Instant, came_in: Instant) {
         let to_neighbour = frame.get(..6) == Some(self.neighbour_mac().as_slice());
-        let strange = |source: Ipv4Addr| self.identity.only_router && source != self.identity.router;
         match packet::parse(frame) {
             Incoming::ArpRequest { sender_mac, sender, target } => {
                 self.line.seen().note_arp(target, now);
@@ -165,13 +184,13 @@ impl Worker {
                 }
                 self.answer_echo(now, (from_mac, to_neighbour), source, target, message, packet);
             }
-            Incoming::Udp { source, .. } | Incoming::Tcp { source, .. } if strange(source.0) => {
+            Incoming::Udp { source, .. } | Incoming::Tcp { source, .. } if self.is_strange(source.0) => {
                 self.line.seen().other += 1;
             }
             Incoming::Udp { from_mac, source, target, payload, packet } => {
-                if target == (STREAM_SERVER, STREAM_PORT) {
+                if target.1 == STREAM_PORT && internet::is_somebody(target.0) {
                     self.line.seen().note_stream(now);
-                    self.answer_stream(now, from_mac, source, payload, packet);
+                    self.answer_stream(now, from_mac, (source, target), payload, packet);
                 } else if target.1 == DNS_PORT {
                     let token = packet::word(payload, 0).unwrap_or(0).into();
                     let arrival = Arrival { at: came_in, kind: Kind::Dns, source, target: target.0, token };
@@ -195,6 +214,38 @@ impl Worker {
             }
             Incoming::Other => self.line.seen().other += 1,
             Incoming::Malformed => self.line.seen().malformed += 1,
+        }
+    }
+
+    fn is_strange(&self, source: Ipv4Addr) -> bool {
+        self.identity.only_router && source != self.identity.router
+    }
+
+    /// A frame of the router for the peer.
+    fn pass_up(&mut self, source: Ipv4Addr, whole: &[u8]) {
+        let [up, ..] = draw(&mut self.peer_luck);
+        if self.is_strange(source) {
+            self.line.seen().other += 1;
+        } else if self.through_the_line(Instant::now(), [up, 1.0, 0.0]).is_some()
+            && let Some(peer) = &self.peer
+        {
+            _ = peer.send(whole);
+        }
+    }
+
+    /// A frame of the peer for the router, which it takes for everybody's neighbour.
+    fn pass_down(&mut self, now: Instant, whole: &[u8]) {
+        let frame = whole.get(sys::OFFLOAD..).unwrap_or_default();
+        if let Incoming::ArpRequest { sender_mac, sender, target } = packet::parse(frame) {
+            let reply = packet::arp_reply(self.identity.router_mac, target, sender_mac, sender);
+            if let Some(peer) = &self.peer {
+                _ = peer.send(&with_nothing_left(&reply));
+            }
+        } else if packet::ends(frame).is_some() {
+            let [_, down, spread] = draw(&mut self.peer_luck);
+            if let Some(due) = self.through_the_line(now, [1.0, down, spread]) {
+                self.queue_up(due, whole.to_vec(), true);
+            }
         }
     }
 
@@ -285,10 +336,17 @@ impl Worker {
         }
     }
 
-    fn answer_stream(&mut self, now: Instant, to: Mac, source: (Ipv4Addr, u16), payload: &[u8], packet: &[u8]) {
+    fn answer_stream(
+        &mut self,
+        now: Instant,
+        to: Mac,
+        (source, target): ((Ipv4Addr, u16), (Ipv4Addr, u16)),
+        payload: &[u8],
+        packet: &[u8],
+    ) {
         let (dead, unreachable) = {
             let conditions = self.line.conditions();
-            (conditions.dead_targets.contains(&STREAM_SERVER), conditions.answers == Answers::Unreachable)
+            (conditions.dead_targets.contains(&target.0), conditions.answers == Answers::Unreachable)
         };
         let macs = (self.identity.mac, to);
         if dead {
@@ -301,7 +359,7 @@ impl Worker {
         } else {
             let mut answer = payload.to_vec();
             answer.push(self.identity.number);
-            packet::udp(macs, (STREAM_SERVER, STREAM_PORT), source, &answer)
+            packet::udp(macs, target, source, &answer)
         };
         self.post(due, frame, true);
     }
@@ -317,6 +375,10 @@ impl Worker {
     }
 
     fn post(&mut self, due: Instant, frame: Vec<u8>, from_beyond: bool) {
+        self.queue_up(due, with_nothing_left(&frame), from_beyond);
+    }
+
+    fn queue_up(&mut self, due: Instant, frame: Vec<u8>, from_beyond: bool) {
         if self.queue.len() < QUEUE_LIMIT {
             self.queued += 1;
             self.queue.push(Reverse((due, self.queued, frame, from_beyond)));
@@ -329,7 +391,7 @@ impl Worker {
             let Some(Reverse((_, _, frame, from_beyond))) = self.queue.pop() else { return };
             let cut = self.line.conditions().cut;
             if cut == Cut::None || (cut == Cut::BehindGateway && !from_beyond) {
-                self.send(&frame);
+                _ = self.socket.send(&frame);
                 self.line.seen().answered += 1;
             }
         }
@@ -360,8 +422,13 @@ impl Worker {
 
     fn send(&self, frame: &[u8]) {
         // A cable without carrier or a device that is gone loses the frame, as it should.
-        _ = self.socket.send(frame);
+        _ = self.socket.send(&with_nothing_left(frame));
     }
+}
+
+/// A frame that needs nothing more, for a packet socket.
+fn with_nothing_left(frame: &[u8]) -> Vec<u8> {
+    [&[0; sys::OFFLOAD], frame].concat()
 }
 
 fn change_word(message: &mut [u8], offset: usize) {

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::conntrack::ConnectionTable;
 use crate::error::{During, LabError, Result};
@@ -12,6 +13,7 @@ use crate::namespace::Namespace;
 use crate::netlink::Netlink;
 use crate::provider::Provider;
 use crate::routing::{self, Route, RouteWrite, Rule};
+use crate::stream::{Between, Flows, Stream};
 use crate::views::{self, KernelView};
 
 /// The router's namespace with a netlink socket in it.
@@ -120,6 +122,12 @@ impl Router {
     /// Writes a per-device IPv4 sysctl.
     pub fn set_device_sysctl(&self, device: &str, key: &str, value: &str) -> Result<()> {
         self.namespace.set_sysctl(&format!("net/ipv4/conf/{device}/{key}"), value)
+    }
+
+    /// Starts datagrams of the router itself to the stream server, from a socket that keeps to its source address, as
+    /// programs do that have once been answered there: VPN daemons.
+    pub fn stream_from(&self, source: Ipv4Addr, interval: Duration) -> Result<Stream> {
+        Stream::start(&self.namespace, Between { source, ..Between::default() }, interval, Flows::One)
     }
 
     /// Feeds a rule set to `nft -f -` inside the router.

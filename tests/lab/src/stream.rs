@@ -1,8 +1,8 @@
-//! A stream of UDP datagrams from the LAN client to the stream server, as a phone call would send it, in a thread of
-//! its own. Started by `client.rs`; what became of each datagram is in the `Timeline`.
+//! A stream of UDP datagrams from the LAN client or the router to a stream server, as a phone call would send it, in a
+//! thread of its own. Started by `client.rs` and `router.rs`; what became of each datagram is in the `Timeline`.
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -24,6 +24,19 @@ pub enum Flows {
     Fresh,
 }
 
+/// From which address to which server. An unspecified source is left to the kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Between {
+    pub(crate) source: Ipv4Addr,
+    pub(crate) server: Ipv4Addr,
+}
+
+impl Default for Between {
+    fn default() -> Between {
+        Between { source: Ipv4Addr::UNSPECIFIED, server: STREAM_SERVER }
+    }
+}
+
 /// A running stream; ends when dropped.
 pub struct Stream {
     timeline: Arc<Mutex<Timeline>>,
@@ -38,17 +51,17 @@ const LINGER: Duration = Duration::from_secs(5);
 const MOST_DATAGRAMS: usize = 5_000_000;
 
 impl Stream {
-    pub(crate) fn start(namespace: &Namespace, interval: Duration, flows: Flows) -> Result<Stream> {
+    pub(crate) fn start(namespace: &Namespace, between: Between, interval: Duration, flows: Flows) -> Result<Stream> {
         let timeline = Arc::new(Mutex::new(Timeline::default()));
         let stop = Arc::new(AtomicBool::new(false));
-        let first = namespace.run(open_flow)?;
+        let first = namespace.run(|| open_flow(between))?;
         let (shared, stop_flag, inside) = (Arc::clone(&timeline), Arc::clone(&stop), namespace.clone());
         let thread = std::thread::Builder::new()
             .name("stream".to_owned())
             .spawn(move || {
                 if inside.enter_thread().is_ok() {
                     let sockets = VecDeque::from([(first, Instant::now())]);
-                    Sender { timeline: shared, sockets, flows, interval }.run(&stop_flag);
+                    Sender { timeline: shared, sockets, between, flows, interval }.run(&stop_flag);
                 }
             })
             .during("start a stream")?;
@@ -131,9 +144,9 @@ impl Drop for Stream {
     }
 }
 
-fn open_flow() -> Result<UdpSocket> {
-    let server = SocketAddr::V4(SocketAddrV4::new(STREAM_SERVER, STREAM_PORT));
-    let socket = UdpSocket::bind("0.0.0.0:0").during("open a UDP socket in the LAN")?;
+fn open_flow(between: Between) -> Result<UdpSocket> {
+    let server = SocketAddr::V4(SocketAddrV4::new(between.server, STREAM_PORT));
+    let socket = UdpSocket::bind((between.source, 0)).during(format!("open a UDP socket at {}", between.source))?;
     socket.connect(server).during(format!("connect a UDP socket to {server}"))?;
     socket.set_nonblocking(true).during("make a UDP socket non-blocking")?;
     Ok(socket)
@@ -143,6 +156,7 @@ struct Sender {
     timeline: Arc<Mutex<Timeline>>,
     /// Open sockets and when they were opened; the last one sends.
     sockets: VecDeque<(UdpSocket, Instant)>,
+    between: Between,
     flows: Flows,
     interval: Duration,
 }
@@ -175,7 +189,7 @@ impl Sender {
 
     fn send(&mut self, now: Instant) {
         if self.flows == Flows::Fresh
-            && let Ok(socket) = open_flow()
+            && let Ok(socket) = open_flow(self.between)
         {
             self.sockets.push_back((socket, now));
         }

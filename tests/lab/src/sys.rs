@@ -199,6 +199,13 @@ impl<T: AsFd> AsRawFdExt for T {
     }
 }
 
+/// Bytes before each frame of a packet socket, both ways: struct virtio_net_hdr, what the kernel has left to be done by
+/// hardware. Passed on with a frame they spare checksums and segmentation; all zero, there is nothing left to do.
+pub(crate) const OFFLOAD: usize = 10;
+
+/// `PACKET_VNET_HDR` of linux/if_packet.h.
+const PACKET_VNET_HDR: libc::c_int = 15;
+
 /// A packet socket for all incoming frames of one device, in the calling thread's namespace.
 pub(crate) fn packet_socket(ifindex: u32) -> io::Result<Socket> {
     let all = (libc::ETH_P_ALL as u16).to_be();
@@ -206,7 +213,7 @@ pub(crate) fn packet_socket(ifindex: u32) -> io::Result<Socket> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
     let on: libc::c_int = 1;
     // Without a queue in between nothing is dropped while the kernel gets around to noticing the carrier.
-    for option in [libc::PACKET_IGNORE_OUTGOING, libc::PACKET_QDISC_BYPASS] {
+    for option in [libc::PACKET_IGNORE_OUTGOING, libc::PACKET_QDISC_BYPASS, PACKET_VNET_HDR] {
         // SAFETY: the option value is an int that lives across the call, and its size is given.
         checked(unsafe {
             libc::setsockopt(
