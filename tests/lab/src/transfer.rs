@@ -114,8 +114,8 @@ fn talk(mut connection: TcpStream, progress: &Mutex<Progress>, stop: &AtomicBool
                 number += AT_ONCE;
             }
         }
-        let ended = match connection.write(&unsent) {
-            _ if unsent.is_empty() => None,
+        // Not even nothing is written without need: that would take the news of a reset away.
+        let ended = match if unsent.is_empty() { Ok(0) } else { connection.write(&unsent) } {
             Ok(length) => {
                 unsent.drain(..length);
                 None

@@ -126,7 +126,8 @@ fn inbound_connections_are_answered_through_their_provider_or_not_at_all() {
         "table ip forward {{ chain dstnat {{ type nat hook prerouting priority dstnat
         ip daddr {address} tcp dport 2000 dnat to {LAN_CLIENT}
         ip daddr {address} udp dport 2000 dnat to {LAN_CLIENT}
-        }} }}"
+        }}
+        }}"
     );
     lab.router().nft(&forward).unwrap();
     for (transport, port) in
