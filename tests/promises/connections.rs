@@ -1,6 +1,7 @@
 //! Connections of a provider that went down: established UDP moves with its next packet, and nobody else's entry is touched.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Range;
 
 use lab::{Connection, ConnectionTable, Flows, LabConfig, Nat, STREAM_SERVER, Stream};
 
@@ -19,13 +20,19 @@ fn flow(world: &World) -> Stream {
     stream
 }
 
-/// Fills the table with `count` flows of others that leave with address `outside`.
-fn fill(world: &World, count: u16, outside: Ipv4Addr) -> (ConnectionTable, Vec<Connection>) {
+/// Fills the table with flows of others that leave with address `outside` and have these marks in turn.
+pub(crate) fn fill(
+    world: &World,
+    numbers: Range<u16>,
+    outside: Ipv4Addr,
+    marks: &[u32],
+) -> (ConnectionTable, Vec<Connection>) {
     let mut table = world.lab.router().connections().unwrap();
     let server = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 443);
-    let others = (0..count).map(|number| {
+    let others = numbers.zip(marks.iter().cycle()).map(|(number, mark)| {
         let [high, low] = number.to_be_bytes();
-        Connection::translated(SocketAddrV4::new(Ipv4Addr::new(10, 9, high, low), 1024 + number), server, outside)
+        let source = SocketAddrV4::new(Ipv4Addr::new(10, 9, high, low), 1024 + number);
+        Connection { mark: *mark, ..Connection::translated(source, server, outside) }
     });
     let mut others: Vec<Connection> = others.collect();
     others.iter().for_each(|connection| table.add(connection).unwrap());
@@ -34,7 +41,7 @@ fn fill(world: &World, count: u16, outside: Ipv4Addr) -> (ConnectionTable, Vec<C
 }
 
 /// All of the table but the stream and the router's own probes.
-fn of_others(table: &mut ConnectionTable) -> Vec<Connection> {
+pub(crate) fn of_others(table: &mut ConnectionTable) -> Vec<Connection> {
     let mut all = table.list().unwrap();
     all.retain(|it| *it.original.destination.ip() != STREAM_SERVER && i32::from(it.protocol) == libc::IPPROTO_UDP);
     all
@@ -47,7 +54,7 @@ fn established_udp_moves_and_ten_thousand_others_stay() {
         let daemon = world.start();
         let stream = flow(&world);
         let [dead, alive] = [0, 1].map(|number| world.provider(number).addresses().router);
-        let (mut table, others) = fill(&world, 10_000, alive);
+        let (mut table, others) = fill(&world, 0..10_000, alive, &[0]);
         world.provider(0).silent(true);
         stream.wait_until_via(1, 5 * SECOND).unwrap_or_else(|error| panic!("{nat:?}: {error}"));
         world.wait_line(&daemon, &format!("connections of address {dead}"));
@@ -65,14 +72,14 @@ fn a_standby_that_dies_is_forgotten_and_failback_forgets_nothing() {
     let world = world(false, Nat::Snat, &[]);
     let daemon = world.start();
     let stream = flow(&world);
-    let (mut table, _) = fill(&world, 1000, world.provider(1).addresses().router);
+    let (mut table, _) = fill(&world, 0..1000, world.provider(1).addresses().router, &[0]);
     world.provider(1).silent(true);
     world.wait_line(&daemon, "forgot 1");
     assert_eq!(of_others(&mut table), [], "left-overs of the standby");
     assert_eq!(stream.current_provider(), Some(0));
     world.provider(1).heal();
     world.wait_state(1, "online");
-    let (_, others) = fill(&world, 1000, world.provider(1).addresses().router);
+    let (_, others) = fill(&world, 0..1000, world.provider(1).addresses().router, &[0]);
     world.ask(&["pin", "wan1"]);
     world.wait_route(1);
     world.ask(&["unpin"]);
@@ -98,7 +105,7 @@ fn with_identical_addresses_the_flows_of_the_live_one_stay() {
         let world = world(true, nat, &[]);
         let daemon = world.start();
         let stream = flow(&world);
-        let (mut table, others) = fill(&world, 2000, world.provider(1).addresses().router);
+        let (mut table, others) = fill(&world, 0..2000, world.provider(1).addresses().router, &[0]);
         world.provider(0).silent(true);
         stream.wait_until_via(1, 5 * SECOND).unwrap_or_else(|error| panic!("{nat:?}: {error}"));
         world.wait_line(&daemon, "cannot be told apart");

@@ -70,6 +70,30 @@ impl World {
         self.lab.write_file("failover", text).unwrap();
     }
 
+    /// Every provider with these options in `settings`, and of single providers these: number, name, value.
+    pub(crate) fn uci(&self, settings: &[(&str, &str)], options: &[(u8, &str, &str)]) -> String {
+        options.iter().fold(self.lab.uci(settings), |text, (number, name, value)| {
+            let start = format!("config provider 'wan{number}'\n");
+            text.replace(&start, &format!("{start}\toption {name} '{value}'\n"))
+        })
+    }
+
+    /// Waits until connections are marked.
+    pub(crate) fn wait_marks(&self) {
+        self.wait_status("connections to be marked", |status| status["marks"] == "on");
+    }
+
+    /// Our nftables table, as `nft` lists it.
+    pub(crate) fn our_table(&self) -> Option<String> {
+        self.lab.router().nft_tables().unwrap().into_iter().find(|table| table.starts_with("table inet failover "))
+    }
+
+    /// All others.
+    pub(crate) fn foreign_tables(&self) -> Vec<String> {
+        let tables = self.lab.router().nft_tables().unwrap();
+        tables.into_iter().filter(|table| !table.starts_with("table inet failover ")).collect()
+    }
+
     pub(crate) fn config(&self) -> PathBuf {
         self.lab.dir().join("failover")
     }

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use netlink_sys::protocols::NETLINK_NETFILTER;
+
 use crate::conntrack::ConnectionTable;
 use crate::error::{During, LabError, Result};
 use crate::line::lock;
@@ -128,6 +130,44 @@ impl Router {
     /// programs do that have once been answered there: VPN daemons.
     pub fn stream_from(&self, source: Ipv4Addr, interval: Duration) -> Result<Stream> {
         Stream::start(&self.namespace, Between { source, ..Between::default() }, interval, Flows::One)
+    }
+
+    /// Forwards a port (TCP and UDP) of these addresses into the LAN, as a firewall's redirect does.
+    pub fn forward(&self, addresses: &[Ipv4Addr], port: u16, server: Ipv4Addr) -> Result<()> {
+        let forward = |address: &Ipv4Addr| {
+            format!(
+                "ip daddr {address} tcp dport {port} dnat to {server}\nip daddr {address} udp dport {port} dnat to {server}\n"
+            )
+        };
+        let rules: String = addresses.iter().map(forward).collect();
+        self.nft(&format!(
+            "table ip forward {{\nchain dstnat {{\ntype nat hook prerouting priority dstnat\n{rules}}}\n}}\n"
+        ))
+    }
+
+    /// How often anybody has changed the rule set: the kernel counts transactions.
+    pub fn nft_generation(&self) -> Result<u32> {
+        const GET_GENERATION: u16 = 10 << 8 | 16;
+        let mut netlink = self.namespace.run(|| Netlink::open_protocol(NETLINK_NETFILTER))?;
+        let reply = netlink
+            .lookup(Request::new(GET_GENERATION, 0).raw(&[0; 4]))
+            .during("ask for the generation of the rule set")?;
+        let attributes = reply.attributes(4);
+        let number = attributes.iter().find(|(kind, _)| *kind == 1).and_then(|(_, value)| (*value).try_into().ok());
+        number.map(u32::from_be_bytes).ok_or_else(|| LabError::new("read the generation of the rule set", "no number"))
+    }
+
+    /// The rule set as `nft` lists it, with handles, one text per table.
+    pub fn nft_tables(&self) -> Result<Vec<String>> {
+        let list = || {
+            std::process::Command::new("nft")
+                .args(["-a", "list", "ruleset"])
+                .env("PATH", crate::process::path_with_sbin())
+                .output()
+        };
+        let output = self.namespace.run(|| list().during("run nft"))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Ok(text.split_inclusive("\n}\n").map(str::to_owned).collect())
     }
 
     /// Feeds a rule set to `nft -f -` inside the router.

@@ -122,14 +122,7 @@ fn inbound_connections_are_answered_through_their_provider_or_not_at_all() {
     let address = lab.provider(1).unwrap().addresses().router;
     let _router = Echo::start(lab.router().namespace(), 1000, &[Ipv4Addr::UNSPECIFIED], 77).unwrap();
     let _server = Echo::start(lab.client().namespace(), 2000, &[LAN_CLIENT], 77).unwrap();
-    let forward = format!(
-        "table ip forward {{ chain dstnat {{ type nat hook prerouting priority dstnat
-        ip daddr {address} tcp dport 2000 dnat to {LAN_CLIENT}
-        ip daddr {address} udp dport 2000 dnat to {LAN_CLIENT}
-        }}
-        }}"
-    );
-    lab.router().nft(&forward).unwrap();
+    lab.router().forward(&[address], 2000, LAN_CLIENT).unwrap();
     for (transport, port) in
         [(Transport::Tcp, 1000), (Transport::Udp, 1000), (Transport::Tcp, 2000), (Transport::Udp, 2000)]
     {
@@ -162,4 +155,15 @@ fn a_socket_of_the_router_keeps_its_source_address() {
             stream.wait_until_via(1, SECOND).unwrap();
         }
     }
+}
+
+#[test]
+fn the_kernel_counts_changes_of_the_rule_set() {
+    let lab = lab_with(Nat::Masquerade);
+    let (generation, tables) = (lab.router().nft_generation().unwrap(), lab.router().nft_tables().unwrap());
+    assert_eq!(tables.len(), 1, "{tables:?}");
+    lab.router().nft("table inet x { chain a { }\nchain b { } }").unwrap();
+    assert_eq!(lab.router().nft_generation().unwrap(), generation + 1);
+    let now = lab.router().nft_tables().unwrap();
+    assert_eq!((now.len(), &now[0]), (2, &tables[0]));
 }
