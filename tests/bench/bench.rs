@@ -4,7 +4,7 @@
 //! exit code is 0 whatever the numbers are, and 1 only if something could not be measured.
 //!
 //! * `subject.rs` is what is measured: the release build in a lab.
-//! * `outage.rs`, `netifd.rs`, `failback.rs`, `unrest.rs`, `cadence.rs`, `cost.rs` measure; `report.rs` prints.
+//! * `outage.rs`, `netifd.rs`, `failback.rs`, `unrest.rs`, `traffic.rs`, `cadence.rs`, `cost.rs` measure; `report.rs` prints.
 // A bench is made of clocks and sleeps; what clippy.toml forbids is forbidden to the library.
 #![allow(clippy::disallowed_methods)]
 
@@ -15,6 +15,7 @@ mod netifd;
 mod outage;
 mod report;
 mod subject;
+mod traffic;
 mod unrest;
 
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ Usage: cargo bench-lab [--full] [--seed NUMBER] [--binary FILE] [PART...]
   --seed NUMBER  of the random moments, and of all luck in the lab
   --binary FILE  measure this failoverd; without it, it is built in release
 
-Parts: outage kinds foreign netifd failback unrest cadence many cost growth start size; without any: all of them.
+Parts: outage kinds foreign netifd failback unrest tiers moving rules cadence many cost growth start size; without any: all of them.
 ";
 
 /// How much is done.
@@ -45,13 +46,16 @@ struct Effort {
 type Part = (&'static str, fn(&Path, Effort) -> Vec<Row>);
 
 /// In the order of the table. What is sensitive to the machine's load comes alone; what only waits comes together.
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 15] = [
     ("outage", outage::outages),
     ("kinds", outage::kinds),
     ("foreign", |binary, effort| vec![outage::foreign(binary, effort)]),
     ("netifd", |binary, effort| vec![netifd::following(binary, effort)]),
     ("failback", failback::failbacks),
     ("unrest", unrest::switches),
+    ("tiers", traffic::tiers),
+    ("moving", traffic::moving),
+    ("rules", traffic::rules),
     ("cadence", cadence::cadence),
     ("many", cadence::many),
     ("cost", cost::running),

@@ -33,9 +33,9 @@ enum Cut {
 
 /// One series of cuts.
 #[derive(Clone)]
-struct Series {
-    lab: LabConfig,
-    settings: Settings<'static>,
+pub(crate) struct Series {
+    pub(crate) lab: LabConfig,
+    pub(crate) settings: Settings<'static>,
     /// Of which kind the only test is.
     kind: Kind,
     /// One of its four targets is dead, and has been found to be.
@@ -50,7 +50,7 @@ struct Series {
 }
 
 /// Silent loss at shipped settings, seen by pings to four living targets.
-fn shipped(effort: Effort) -> Series {
+pub(crate) fn shipped(effort: Effort) -> Series {
     Series {
         lab: LabConfig::default(),
         settings: SHIPPED,
@@ -65,7 +65,7 @@ fn shipped(effort: Effort) -> Series {
 }
 
 /// All outages of a series, cut in so many labs at once.
-fn repeat(binary: &Path, series: &Series, labs: u64, effort: Effort) -> Result<Vec<Duration>> {
+pub(crate) fn repeat(binary: &Path, series: &Series, labs: u64, effort: Effort) -> Result<Vec<Duration>> {
     let jobs = (0..labs).map(|number| -> Box<dyn FnOnce() -> Result<Vec<Duration>> + Send + '_> {
         Box::new(move || cuts(binary, series, effort.seed.wrapping_add(number)))
     });
@@ -73,7 +73,7 @@ fn repeat(binary: &Path, series: &Series, labs: u64, effort: Effort) -> Result<V
     outcome.map(|outages| outages.concat())
 }
 
-fn row(what: impl Into<String>, outcome: Result<Vec<Duration>>, unit: Unit, limit: f64) -> Row {
+pub(crate) fn row(what: impl Into<String>, outcome: Result<Vec<Duration>>, unit: Unit, limit: f64) -> Row {
     match outcome {
         Ok(outages) => Row::of_durations(what, unit, &outages).median_at_most(limit),
         Err(error) => Row::failed(what, error),
@@ -166,7 +166,7 @@ fn cuts(binary: &Path, series: &Series, seed: u64) -> Result<Vec<Duration>> {
 
 /// Moments between two checks, in shares of the time between them: one at random in each of `count` equal parts, in
 /// random order. As uniform as any, and few of them already show the median.
-fn phases(count: u8, seed: u64) -> Vec<f64> {
+pub(crate) fn phases(count: u8, seed: u64) -> Vec<f64> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut phases: Vec<f64> = (0..count).map(|part| (f64::from(part) + random.f64()) / f64::from(count)).collect();
     random.shuffle(&mut phases);
@@ -174,7 +174,7 @@ fn phases(count: u8, seed: u64) -> Vec<f64> {
 }
 
 /// When the provider gets its next probe.
-fn next_check(provider: &Provider, kind: Kind) -> Result<Instant> {
+pub(crate) fn next_check(provider: &Provider, kind: Kind) -> Result<Instant> {
     let before = Instant::now();
     let next = || provider.seen().arrivals_of(kind).last().copied().filter(|at| *at > before);
     Ok(lab::wait_for_some(Duration::from_secs(10), "the next probe", next)?.0)

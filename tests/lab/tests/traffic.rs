@@ -162,7 +162,7 @@ fn the_kernel_counts_changes_of_the_rule_set() {
     let lab = lab_with(Nat::Masquerade);
     let (generation, tables) = (lab.router().nft_generation().unwrap(), lab.router().nft_tables().unwrap());
     assert_eq!(tables.len(), 1, "{tables:?}");
-    lab.router().nft("table inet x { chain a { }\nchain b { } }").unwrap();
+    lab.router().nft("table inet x {\nchain a {\n}\nchain b {\n}\n}\n").unwrap();
     assert_eq!(lab.router().nft_generation().unwrap(), generation + 1);
     let now = lab.router().nft_tables().unwrap();
     assert_eq!((now.len(), &now[0]), (2, &tables[0]));
