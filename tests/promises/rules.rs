@@ -64,11 +64,10 @@ fn many(count: usize, seed: u8) -> String {
     (0..count).map(one).collect()
 }
 
-/// How many rules of ten addresses the kernel takes of this user at once: one message goes through the socket's send buffer, which
-/// an ordinary user (root in a namespace of his own) cannot make larger than this sysctl. Root can, and so can the daemon.
+/// How many rules of ten addresses the kernel takes of this user at once: a transaction is one message, and goes through the socket's send
+/// buffer. nft enlarges that in a way that needs the rights of the host's root, as the daemon has them; others have 212 kB as a rule.
 fn as_many_as_allowed() -> usize {
-    let largest: usize = std::fs::read_to_string("/proc/sys/net/core/wmem_max").unwrap().trim().parse().unwrap();
-    if lab::is_unprivileged() && largest < 4_000_000 { 50 } else { 1000 }
+    if lab::is_unprivileged() { 100 } else { 1000 }
 }
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(93, 184, 216, 34);
