@@ -228,8 +228,8 @@ mod tests {
                 "for a while",
             ),
             (
-                "option mtu 1400\noption quickack 0\noption initcwnd 20\n",
-                "its default routes have mtu 1400, initcwnd 20, quickack 0\n",
+                "option mtu 1400\noption quickack 1\noption initcwnd 20\n",
+                "its default routes have mtu 1400, initcwnd 20, quickack 1\n",
                 "options of routes",
             ),
             (
