@@ -5,6 +5,7 @@
 mod checks;
 mod choice;
 mod cold;
+mod drain;
 mod forget;
 mod kernel;
 mod marks;
@@ -17,6 +18,7 @@ mod reload;
 mod route;
 mod series;
 mod status;
+mod stranded;
 mod targets;
 mod why;
 mod words;
@@ -235,6 +237,7 @@ impl Core {
             .chain(self.ranking.next)
             .chain(self.recovery_due())
             .chain(self.marks_due())
+            .chain(self.connections.drains.due())
             .chain(refresh)
             .chain(retry)
             .chain(explain)
@@ -271,7 +274,7 @@ impl Core {
             }
         }
         self.tend_marks(now, out);
-        self.forget_connections(out);
+        self.forget_connections(now, out);
         self.recover(now, out);
         self.begin_checks(now, out);
         self.remember_active(out);

@@ -20,6 +20,8 @@ pub struct Draft {
     pub providers: Vec<Section>,
     /// `config test` sections.
     pub tests: Vec<Section>,
+    /// `config rule` sections, the first that fits first.
+    pub rules: Vec<Section>,
     /// What was decided and why, a sentence each.
     pub decisions: Vec<String>,
     /// What could not be carried over, a sentence each.
@@ -33,8 +35,8 @@ pub struct Section {
     pub name: String,
     /// Options in the order in which they are written.
     pub options: Vec<(&'static str, String)>,
-    /// A list.
-    pub list: Option<(&'static str, Vec<String>)>,
+    /// Lists, likewise.
+    pub lists: Vec<(&'static str, Vec<String>)>,
 }
 
 impl Section {
@@ -48,12 +50,19 @@ impl Section {
         self.options.push((name, value.into()));
     }
 
+    /// Takes a name that is not among those `taken`, and adds it to them; tells the one before.
+    pub(crate) fn rename(&mut self, taken: &mut Vec<String>) -> String {
+        let free = free_name(&self.name, taken);
+        taken.push(free.clone());
+        std::mem::replace(&mut self.name, free)
+    }
+
     fn to_json(&self, kind: &str) -> Value {
         let mut options = Map::new();
         for (name, value) in &self.options {
             options.insert((*name).to_owned(), value.as_str().into());
         }
-        if let Some((name, values)) = &self.list {
+        for (name, values) in &self.lists {
             options.insert((*name).to_owned(), values.as_slice().into());
         }
         object(&mut [("type", kind.into()), ("name", self.name.as_str().into()), ("options", Value::Object(options))])
@@ -64,9 +73,9 @@ impl Draft {
     /// For programs: the sections with their options, lists as arrays, and the text of the same. Without a provider there is nothing to
     /// be written.
     pub fn to_json(&self) -> Value {
-        let settings = Section { name: "settings".to_owned(), options: self.settings.clone(), list: None };
+        let settings = Section { name: "settings".to_owned(), options: self.settings.clone(), lists: vec![] };
         let settings = Some(settings.to_json("failover")).filter(|_| !self.settings.is_empty());
-        let of_kind = [("provider", &self.providers), ("test", &self.tests)];
+        let of_kind = self.by_kind();
         let sections = of_kind.iter().flat_map(|(kind, sections)| sections.iter().map(|it| it.to_json(kind)));
         let config = if self.providers.is_empty() { String::new() } else { self.text() };
         object(&mut [
@@ -75,6 +84,10 @@ impl Draft {
             ("decisions", self.decisions.as_slice().into()),
             ("left_out", self.left_out.as_slice().into()),
         ])
+    }
+
+    fn by_kind(&self) -> [(&'static str, &Vec<Section>); 3] {
+        [("provider", &self.providers), ("test", &self.tests), ("rule", &self.rules)]
     }
 
     /// The configuration's text, as `uci commit` would write it.
@@ -87,12 +100,11 @@ impl Draft {
     /// The same without `config failover 'settings'`; every section begins with an empty line.
     pub fn sections(&self) -> String {
         let mut text = String::new();
-        for (kind, sections) in [("provider", &self.providers), ("test", &self.tests)] {
+        for (kind, sections) in self.by_kind() {
             for section in sections {
                 text += &format!("\nconfig {kind} {}\n{}", quoted(&section.name), options(&section.options));
-                for value in section.list.iter().flat_map(|(_, values)| values) {
-                    let name = section.list.as_ref().map_or("", |(name, _)| name);
-                    text += &format!("\tlist {name} {}\n", quoted(value));
+                for (name, values) in &section.lists {
+                    values.iter().for_each(|value| text += &format!("\tlist {name} {}\n", quoted(value)));
                 }
             }
         }
@@ -144,13 +156,18 @@ mod tests {
         let mut fiber = Section::new("fi-ber");
         fiber.set("interface", "wan");
         fiber.set("description", "the house's");
-        fiber.list = Some(("test", vec!["internet".to_owned()]));
+        fiber.lists.push(("test", vec!["internet".to_owned()]));
         let mut internet = Section::new("internet");
-        internet.list = Some(("target", vec!["1.1.1.1".to_owned(), "9.9.9.9".to_owned()]));
+        internet.lists.push(("target", vec!["1.1.1.1".to_owned(), "9.9.9.9".to_owned()]));
+        let mut voice = Section::new("voice");
+        voice.set("fallback", "unreachable");
+        voice.lists.push(("dest", vec!["203.0.113.0/24".to_owned()]));
+        voice.lists.push(("use", vec!["fi_ber".to_owned()]));
         Draft {
             settings: vec![("failback", "manual".to_owned())],
             providers: vec![fiber],
             tests: vec![internet],
+            rules: vec![voice],
             decisions: vec!["1. fi-ber: a wired line".to_owned()],
             left_out: vec!["lan: is the LAN".to_owned()],
         }
@@ -170,6 +187,11 @@ mod tests {
                         "options": { "interface": "wan", "description": "the house's", "test": ["internet"] },
                     },
                     { "type": "test", "name": "internet", "options": { "target": ["1.1.1.1", "9.9.9.9"] } },
+                    {
+                        "type": "rule",
+                        "name": "voice",
+                        "options": { "fallback": "unreachable", "dest": ["203.0.113.0/24"], "use": ["fi_ber"] },
+                    },
                 ],
                 "config": draft.text(),
                 "decisions": ["1. fi-ber: a wired line"],
@@ -190,5 +212,6 @@ mod tests {
         let provider = &loaded.settings.providers[0];
         assert_eq!((provider.name.as_str(), provider.description.as_deref()), ("fi_ber", Some("the house's")));
         assert_eq!((loaded.settings.tests[0].targets.len(), loaded.warnings.len()), (2, 0));
+        assert_eq!(loaded.settings.rules[0].providers, ["fi_ber"]);
     }
 }

@@ -207,6 +207,28 @@ pub enum Stranded {
     },
 }
 
+/// By what the connections of each provider are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// By their marks, else by their addresses.
+    pub marked: bool,
+    /// In the order of preference; a connection is the first one's that it could be of.
+    pub providers: Vec<Counted>,
+    /// The networks that are no provider's, as in [`Stranded::Addresses`].
+    pub inside: Vec<Network>,
+}
+
+/// A provider whose connections are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Its name.
+    pub name: String,
+    /// What they are marked with.
+    pub mark: Mark,
+    /// What they leave with, if it has an address.
+    pub address: Option<IpAddr>,
+}
+
 /// What a name leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {

@@ -184,10 +184,11 @@ pub struct Hop {
     pub weight: u16,
 }
 
-/// What a route of ours tells TCP and IP about the line (`RTA_METRICS`); somebody else's stay in `other`.
+/// What a route of ours tells TCP and IP about the line (`RTA_METRICS`); somebody else's stay in `other`. Zero is no value: the kernel
+/// takes it and does not show it again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RouteOptions {
-    /// `RTAX_MTU`, bytes.
+    /// `RTAX_MTU`, bytes, 65520 at most. The kernel believes it, also beyond the device's: what is larger than that is lost then.
     pub mtu: Option<u32>,
     /// `RTAX_ADVMSS`, bytes.
     pub advmss: Option<u32>,
@@ -195,8 +196,22 @@ pub struct RouteOptions {
     pub initcwnd: Option<u32>,
     /// `RTAX_INITRWND`, segments.
     pub initrwnd: Option<u32>,
-    /// `RTAX_QUICKACK`, 0 or 1.
+    /// `RTAX_QUICKACK`, 1.
     pub quickack: Option<u32>,
+}
+
+impl RouteOptions {
+    /// What both say alike: for a route over both.
+    pub fn in_common(self, other: Self) -> Self {
+        let same = |own: Option<u32>, other| own.filter(|_| own == other);
+        Self {
+            mtu: same(self.mtu, other.mtu),
+            advmss: same(self.advmss, other.advmss),
+            initcwnd: same(self.initcwnd, other.initcwnd),
+            initrwnd: same(self.initrwnd, other.initrwnd),
+            quickack: same(self.quickack, other.quickack),
+        }
+    }
 }
 
 /// A netlink attribute that we carry along without looking into it.

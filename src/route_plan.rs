@@ -1,10 +1,11 @@
-//! What should be in the kernel, and the difference to what is: slots, provider tables, rules, host routes to DNS servers, sysctls,
+//! What should be in the kernel, and the difference to what is: slots, provider tables, rules, routes to networks and to DNS servers, sysctls,
 //! takeover.
 //!
 //! Reads the ranking's order and the kernel's snapshot; `core` sends the changes out and plans again from the next snapshot, so
 //! nothing is remembered as installed and a change that was refused or undone by somebody simply comes up again.
 
 mod dns;
+mod networks;
 mod sysctls;
 mod tables;
 
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 
 use crate::event::{MovedRoute, ProviderId, SavedSysctl, State};
 use crate::kernel::{
-    Hop, IfIndex, Link, Metric, NextHops, Route, RouteChange, RouteKind, RouteOptions, Rule, RulePriority,
+    Hop, IfIndex, Link, Metric, Network, NextHops, Route, RouteChange, RouteKind, RouteOptions, Rule, RulePriority,
     SCOPE_UNIVERSE, Selector, Snapshot, TableId,
 };
 use crate::order::ordered;
@@ -87,6 +88,8 @@ pub struct Member<'a> {
     pub reliable: bool,
     /// DNS servers that are to be reached through it, if no provider before it names them too. Of both families, and as they were told.
     pub dns: &'a [IpAddr],
+    /// Networks that are to be reached through it, if no provider before it names them too.
+    pub networks: &'a [Network],
 }
 
 /// The difference, and what must be noted before it is carried out.
@@ -100,7 +103,7 @@ pub struct Plan {
     pub sysctls: Vec<SavedSysctl>,
     /// The slots' metrics, by member index.
     pub metrics: Vec<(usize, Metric)>,
-    /// Foreign default routes that go before ours and are left alone.
+    /// Foreign routes that go before ours and are left alone.
     pub overridden_by: Vec<Route>,
 }
 
@@ -141,7 +144,13 @@ pub fn plan(wanted: &Wanted<'_>, snapshot: &Snapshot, state: &State) -> Plan {
     let is_there = |rule: &&Rule| snapshot.rules.iter().any(|seen| same_rule(seen, rule));
     plan.changes.extend(rules.iter().filter(|rule| !is_there(rule)).cloned().map(RouteChange::AddRule));
 
-    let hosts = dns::host_routes(wanted, snapshot, plan.metrics.first().map(|(_, metric)| *metric));
+    let networks = networks::network_routes(wanted);
+    write_missing(&networks, snapshot, &mut keep, &mut plan.changes);
+    plan.overridden_by.extend(networks::before_ours(&networks, snapshot).cloned());
+
+    let mut hosts = dns::host_routes(wanted, snapshot, plan.metrics.first().map(|(_, metric)| *metric));
+    // Where a network always leads, a server in it is reached as well.
+    hosts.retain(|host| !networks.iter().any(|it| it.destination.contains(host.destination.address)));
     write_missing(&hosts, snapshot, &mut keep, &mut plan.changes);
 
     let (first, last) = (slots.first().map(|it| it.metric), slots.last().map(|it| it.metric));

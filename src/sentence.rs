@@ -64,14 +64,32 @@ impl fmt::Display for Sentence {
         while let Some((before, after)) = rest.split_once('{') {
             f.write_str(before)?;
             let (place, after) = after.split_once('}').unwrap_or((after, ""));
-            match place.parse().ok().and_then(|place: usize| self.parts.get(place)) {
-                Some(Part::Text(text)) => f.write_str(text)?,
-                Some(Part::Sentence(sentence)) => sentence.fmt(f)?,
-                None => {}
+            if let Some(part) = place.parse().ok().and_then(|place: usize| self.parts.get(place)) {
+                part.fmt(f)?;
             }
             rest = after;
         }
         f.write_str(rest)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Sentence(sentence) => sentence.fmt(f),
+        }
+    }
+}
+
+/// Names as they stand within a sentence: `a, b and c`.
+pub fn and(names: &[&str]) -> Part {
+    match names {
+        [first @ .., before, last] => {
+            let before = [first, &[*before]].concat().join(", ");
+            say!("{0} and {1}", before, *last).into()
+        }
+        _ => names.concat().into(),
     }
 }
 
@@ -107,7 +125,17 @@ impl From<u32> for Part {
 
 #[cfg(test)]
 mod tests {
+    use super::and;
     use serde_json::json;
+
+    #[test]
+    fn names_in_a_row() {
+        for (names, want) in
+            [(&[][..], ""), (&["a"], "a"), (&["a", "b"], "a and b"), (&["a", "b", "c", "d"], "a, b, c and d")]
+        {
+            assert_eq!(and(names).to_string(), want);
+        }
+    }
 
     #[test]
     fn written_out_and_in_parts() {

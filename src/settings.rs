@@ -74,11 +74,15 @@ pub struct Settings {
 impl Settings {
     /// Whether connections are marked with the provider that they go through: something configured needs it.
     pub fn marks(&self) -> bool {
-        let sharing = || self.providers.iter().filter(|it| it.enabled && it.balance && it.default_route);
-        let tier =
-            || sharing().enumerate().any(|(at, it)| sharing().skip(at + 1).any(|other| other.priority == it.priority));
         let drains = || self.providers.iter().any(|it| it.enabled && it.drain.is_some());
-        self.enabled && (self.inbound || self.rules.iter().any(|rule| rule.enabled) || drains() || tier())
+        self.enabled
+            && (self.inbound || self.rules.iter().any(|rule| rule.enabled) || drains() || self.shares_traffic())
+    }
+
+    /// Whether providers of equal priority may share traffic.
+    pub fn shares_traffic(&self) -> bool {
+        let sharing = || self.providers.iter().filter(|it| it.enabled && it.balance && it.default_route);
+        sharing().enumerate().any(|(at, it)| sharing().skip(at + 1).any(|other| other.priority == it.priority))
     }
 
     /// The mark of the connections through a provider.
@@ -144,6 +148,17 @@ pub enum Drain {
     Cut,
     /// They are forgotten after that time.
     After(Duration),
+}
+
+impl Drain {
+    /// As it stands in the file.
+    pub fn show(self) -> String {
+        match self {
+            Self::Keep => "keep".to_owned(),
+            Self::Cut => "cut".to_owned(),
+            Self::After(time) => duration::show(time),
+        }
+    }
 }
 
 /// One `config rule` section: which new connections use which providers.

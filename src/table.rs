@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use crate::member::{flag, float, list, number, text};
+use crate::sentence::and;
 use crate::text::{duration, latency, percent, plain, shorten, shorten_middle, width, wrap};
 
 /// How a piece of text looks on a terminal with colours.
@@ -168,8 +169,13 @@ fn name_of(provider: &Value) -> &str {
 }
 
 fn role(status: &Value, provider: &Value) -> (Style, String) {
+    if let Some(share) = float(provider, "share_percent") {
+        return (Style::Title, format!("active {}", percent(share)));
+    }
     let pinned = text(status, "pin") == Some(name_of(provider));
-    let (style, word) = match (flag(provider, "active"), pinned, flag(provider, "reliable")) {
+    // One without default traffic waits for nothing.
+    let stands_by = flag(provider, "reliable") && flag(provider, "default");
+    let (style, word) = match (flag(provider, "active"), pinned, stands_by) {
         (true, true, _) => (Style::Title, "pinned"),
         (true, false, _) => (Style::Title, "active"),
         (false, true, _) => (Style::Doubtful, "pin?"),
@@ -188,19 +194,23 @@ fn sentence(status: &Value) -> (Style, String) {
     if providers.is_empty() {
         return (Style::Bad, "no provider is configured".to_owned());
     }
-    let Some(active) = providers.iter().find(|provider| flag(provider, "active")) else {
+    let all: Vec<&Value> = providers.iter().filter(|provider| flag(provider, "active")).collect();
+    let Some(&active) = all.first() else {
         return (Style::Bad, "offline: no provider has a device with carrier, address and gateway".to_owned());
     };
     let (name, state) = (name_of(active), text(active, "state").unwrap_or_default());
     let since = number(status, "active_since").map(|seconds| format!(" for {}", duration(seconds))).unwrap_or_default();
     let pinned = if text(status, "pin") == Some(name) { ", pinned" } else { "" };
     if flag(active, "reliable") {
-        let speed = float(active, "latency_ms").map(|ms| format!(", {}", latency(ms))).unwrap_or_default();
+        // Of several that share traffic each has its own.
+        let speed = float(active, "latency_ms").filter(|_| all.len() == 1);
+        let speed = speed.map(|ms| format!(", {}", latency(ms))).unwrap_or_default();
+        let names = and(&all.into_iter().map(name_of).collect::<Vec<_>>());
         let (style, word) = match state {
             "degraded" => (Style::Doubtful, "degraded"),
             _ => (Style::Good, "online"),
         };
-        return (style, format!("{word} through {name}{since}{speed}{pinned}"));
+        return (style, format!("{word} through {names}{since}{speed}{pinned}"));
     }
     if state == "checking" {
         return (Style::Doubtful, format!("checking; {name} is used meanwhile{since}{pinned}"));
@@ -225,7 +235,19 @@ fn notes(status: &Value) -> Vec<(Style, String)> {
         if let Some(seconds) = number(provider, "failback_in") {
             notes.push((Style::Plain, format!("{name}: takes over again in {}", duration(seconds))));
         }
+        if let Some(seconds) = number(provider, "drain_in") {
+            notes.push((Style::Plain, format!("{name}: its connections are forgotten in {}", duration(seconds))));
+        }
+        let stranded: Vec<_> = list(provider, "stranded").iter().filter_map(Value::as_str).collect();
+        if !stranded.is_empty() {
+            let routes = stranded.join(", ");
+            notes.push((Style::Doubtful, format!("{name}: other programs' routes still lead there: {routes}")));
+        }
     }
+    if text(status, "marks") == Some("on") {
+        notes.push((Style::Plain, "connections are marked with their provider".to_owned()));
+    }
+    rules(status, &mut notes);
     for line in suspects(status) {
         notes.push((Style::Plain, line));
     }
@@ -240,6 +262,31 @@ fn notes(status: &Value) -> Vec<(Style, String)> {
         notes.extend(errors);
     }
     notes
+}
+
+/// Rules by what they lead to now, each with the first of its rules.
+fn rules(status: &Value, notes: &mut Vec<(Style, String)>) {
+    const NAMED: usize = 10;
+    let mut groups: Vec<(Style, String, Vec<&str>)> = vec![];
+    for rule in list(status, "rules") {
+        let (style, whither) = match (text(rule, "provider"), text(rule, "fallback")) {
+            (Some(provider), _) => (Style::Plain, format!("rules through {provider}")),
+            (None, Some("unreachable")) => {
+                (Style::Doubtful, "rules without a reliable provider, unreachable".to_owned())
+            }
+            (None, _) => (Style::Doubtful, "rules without a reliable provider, as other traffic".to_owned()),
+        };
+        match groups.iter_mut().find(|(_, known, _)| *known == whither) {
+            Some((_, _, names)) => names.push(name_of(rule)),
+            None => groups.push((style, whither, vec![name_of(rule)])),
+        }
+    }
+    for (style, whither, names) in groups {
+        let left = names.len().saturating_sub(NAMED);
+        let more = if left > 0 { format!(" and {left} more") } else { String::new() };
+        let names: Vec<&str> = names.into_iter().take(NAMED).collect();
+        notes.push((style, format!("{whither}: {}{more}", names.join(", "))));
+    }
 }
 
 /// Targets that answer nowhere, once each whoever asks them.

@@ -57,6 +57,11 @@ pub fn percent(share: f64) -> String {
     }
 }
 
+/// What a part is of the whole: `75%`.
+pub fn share(part: u32, whole: u32) -> String {
+    percent(f64::from(part) * 100.0 / f64::from(whole))
+}
+
 /// The nearest whole number.
 fn whole(number: f64) -> u64 {
     number.round() as u64
@@ -241,6 +246,9 @@ mod tests {
             (f64::NAN, "-"),
         ] {
             assert_eq!(percent(share), text);
+        }
+        for (part, whole, text) in [(3, 4, "75%"), (1, 3, "33%"), (2, 3, "67%"), (1, 257, "0.4%"), (0, 0, "-")] {
+            assert_eq!(share(part, whole), text);
         }
     }
 

@@ -316,6 +316,33 @@ mod tests {
         Call::parse(method, BlobMsgTable::build(fill).contents())
     }
 
+    fn packet(a: &mut BlobBuilder, source: &str, protocol: &str, port: i32) {
+        a.put_str(Some("source"), source);
+        a.put_str(Some("destination"), "203.0.113.7");
+        a.put_str(Some("protocol"), protocol);
+        a.put_i32(Some("port"), port);
+    }
+
+    #[test]
+    fn a_packet_is_read_with_what_is_known_of_it() {
+        let address = |text: &str| text.parse().unwrap();
+        let whole = |protocol, port| Packet {
+            source: address("10.0.0.7"),
+            destination: address("203.0.113.7"),
+            protocol,
+            port,
+        };
+        for (protocol, number) in [("tcp", 6), ("17", 17)] {
+            let call = parse("route", |a| packet(a, "10.0.0.7", protocol, 443));
+            assert_eq!(call, Ok(Call::Route(whole(Some(number), Some(443)))), "{protocol}");
+        }
+        let bare = parse("route", |a| {
+            a.put_str(Some("source"), "10.0.0.7");
+            a.put_str(Some("destination"), "203.0.113.7");
+        });
+        assert_eq!(bare, Ok(Call::Route(whole(None, None))));
+    }
+
     #[test]
     fn arguments_are_read_in_their_types() {
         let lte = || Some("lte".to_owned());
@@ -379,6 +406,10 @@ mod tests {
             ),
             ("series", |a| a.put_i32(Some("step"), 90), InvalidArgument, "no whole minutes"),
             ("series", |a| a.put_i32(Some("step"), 3660), InvalidArgument, "more than an hour"),
+            ("route", |a| a.put_str(Some("source"), "10.0.0.7"), InvalidArgument, "no destination"),
+            ("route", |a| packet(a, "::1", "17", 53), InvalidArgument, "an address of IPv6"),
+            ("route", |a| packet(a, "10.0.0.7", "256", 53), InvalidArgument, "no number of a protocol"),
+            ("route", |a| packet(a, "10.0.0.7", "tcp", 65_536), InvalidArgument, "no port"),
         ] {
             assert_eq!(parse(method, fill), Err(status), "{method}: {why}");
         }
@@ -389,13 +420,14 @@ mod tests {
     fn every_method_of_the_signature_can_be_called() {
         let signature = signature();
         let methods: Vec<_> = BlobIter::new(&signature).filter_map(|entry| entry.name).collect();
-        let all =
-            ["status", "history", "check", "pin", "unpin", "reload", "why", "series", "schema", "validate", "draft"];
-        assert_eq!(methods, all);
+        let all = "status history check pin unpin reload why series schema validate draft connections route";
+        assert_eq!(methods, all.split(' ').collect::<Vec<_>>());
         for method in methods {
             let call = parse(method, |a| {
                 a.put_str(Some("provider"), "lte");
                 a.put_str(Some("config"), "");
+                a.put_str(Some("source"), "10.0.0.7");
+                a.put_str(Some("destination"), "203.0.113.7");
             });
             assert!(call.is_ok(), "{method}");
         }
@@ -416,7 +448,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_a_call_or_a_code(
-            method in "status|history|check|pin|unpin|reload|why|series|schema|validate|draft|.{0,8}",
+            method in "status|history|check|pin|unpin|reload|why|series|schema|validate|draft|connections|route|.{0,8}",
             bytes in proptest::collection::vec(any::<u8>(), 0..120),
         ) {
             let _ = Call::parse(&method, &bytes);

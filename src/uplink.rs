@@ -30,6 +30,8 @@ pub struct Uplink {
     pub network: Network,
     /// Whether the device has a carrier.
     pub carrier: bool,
+    /// What its routes tell about the line.
+    pub options: RouteOptions,
 }
 
 /// Where a provider's uplink is to be looked for in the kernel.
@@ -96,6 +98,7 @@ pub fn resolve(
         address: own.address,
         network: own.network(),
         carrier: link.carrier && lower.is_none_or(|lower| lower.up && lower.carrier),
+        options: provider.route_options,
     })
 }
 
@@ -162,7 +165,12 @@ pub fn table_of(base_table: TableId, id: ProviderId) -> TableId {
 impl Uplink {
     /// The default route of this uplink in `table` at `metric`.
     pub fn default_route(&self, table: TableId, metric: Metric) -> Route {
-        Route { gateway: self.gateway, onlink: self.onlink, ..self.route(table, Network::ANY_V4, metric, self.gateway) }
+        Route {
+            gateway: self.gateway,
+            onlink: self.onlink,
+            options: self.options,
+            ..self.route(table, Network::ANY_V4, metric, self.gateway)
+        }
     }
 
     /// The route to the connected network; `None` where the address is alone in it.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::member::object;
 use crate::say;
-use crate::sentence::Sentence;
+use crate::sentence::{Part, Sentence};
 use crate::settings::LastResort;
 use crate::text::duration;
 
@@ -32,7 +32,7 @@ pub struct Explanation {
 pub struct Explained {
     /// Name.
     pub name: String,
-    /// `active`, `standby`, `unusable` or `disabled`.
+    /// `active` (alone or with others), `standby`, `unusable` or `disabled`.
     pub role: &'static str,
     /// Its state, in the word of the status.
     pub state: &'static str,
@@ -240,6 +240,8 @@ impl Standing<'_> {
 pub enum Takeover<'a> {
     /// Of the active one: this one is next.
     Next(&'a str),
+    /// Of one that shares traffic: these go on.
+    Others(Part),
     /// Of the active one: no other is reliable.
     NoNext,
     /// Of a pinned one.
@@ -254,6 +256,12 @@ pub enum Takeover<'a> {
     Reliable,
     /// When it has not been degraded for so many seconds.
     GoodFor(u64),
+    /// It shares the active one's traffic in so many seconds.
+    JoinsIn(u64),
+    /// When it has been reliable for so many seconds.
+    JoinsReliableFor(u64),
+    /// When it has not been degraded for so many seconds.
+    JoinsGoodFor(u64),
     /// When what its state says is mended.
     Mended,
     /// When these fail.
@@ -281,6 +289,7 @@ impl Takeover<'_> {
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::Next(next) => say!("If it fails, {0} takes over.", *next),
+            Self::Others(names) => say!("If it fails, its share goes to {0}.", names.clone()),
             Self::NoNext => say!("If it fails, no other provider is reliable now."),
             Self::Never => say!("If it fails, traffic stays on it all the same."),
             Self::AnyReliable => say!("The first provider to become reliable takes over."),
@@ -290,6 +299,16 @@ impl Takeover<'_> {
             Self::ReliableFor(seconds) => say!("It takes over when it has been reliable for {0}.", duration(*seconds)),
             Self::GoodFor(0) => say!("It takes over as soon as it is good."),
             Self::GoodFor(seconds) => say!("It takes over when it has been good for {0}.", duration(*seconds)),
+            Self::JoinsIn(seconds) => {
+                say!("It shares the traffic in {0} if it stays reliable.", duration(*seconds))
+            }
+            Self::JoinsReliableFor(0) => say!("It shares the traffic as soon as it is reliable."),
+            Self::JoinsReliableFor(seconds) => {
+                say!("It shares the traffic when it has been reliable for {0}.", duration(*seconds))
+            }
+            Self::JoinsGoodFor(seconds) => {
+                say!("It shares the traffic when it has been good for {0}.", duration(*seconds))
+            }
             Self::Mended => say!("It takes over as soon as that is mended."),
             Self::IfFail(all) => match all.as_slice() {
                 [one] => say!("It takes over only if {0} fails.", *one),
@@ -309,6 +328,7 @@ impl Takeover<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sentence::and;
     use serde_json::json;
 
     #[test]
@@ -411,6 +431,11 @@ mod tests {
             (Takeover::Reliable, "It takes over as soon as it is reliable."),
             (Takeover::GoodFor(0), "It takes over as soon as it is good."),
             (Takeover::GoodFor(90), "It takes over when it has been good for 1m 30s."),
+            (Takeover::JoinsIn(40), "It shares the traffic in 40s if it stays reliable."),
+            (Takeover::JoinsReliableFor(0), "It shares the traffic as soon as it is reliable."),
+            (Takeover::JoinsReliableFor(90), "It shares the traffic when it has been reliable for 1m 30s."),
+            (Takeover::JoinsGoodFor(90), "It shares the traffic when it has been good for 1m 30s."),
+            (Takeover::Others(and(&["dsl", "lte"])), "If it fails, its share goes to dsl and lte."),
             (Takeover::Mended, "It takes over as soon as that is mended."),
             (Takeover::IfFail(vec!["fiber"]), "It takes over only if fiber fails."),
             (Takeover::IfFail(vec!["fiber", "dsl"]), "It takes over only if all of these fail: fiber, dsl."),

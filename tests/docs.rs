@@ -14,8 +14,14 @@ use failoverd::reason::Reason;
 use failoverd::settings::schema::{OptionSpec, SectionKind};
 use failoverd::{settings, uci};
 
-const PAGES: [&str; 5] =
-    ["README.md", "cross/README.md", "docs/recipes.md", "docs/reference.md", "docs/troubleshooting.md"];
+const PAGES: [&str; 6] = [
+    "README.md",
+    "cross/README.md",
+    "docs/recipes.md",
+    "docs/reference.md",
+    "docs/traffic.md",
+    "docs/troubleshooting.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -72,7 +78,7 @@ fn every_configuration_is_one() {
             // Options alone belong into the block before.
             whole = if is_more { format!("{whole}\n{block}") } else { block };
             let file = uci::parse(whole.as_bytes());
-            let ours = |kind: &str| ["failover", "provider", "test"].contains(&kind);
+            let ours = |kind: &str| ["failover", "provider", "test", "rule"].contains(&kind);
             // Those of network and firewall, which are libuci's business.
             if !file.sections.iter().any(|section| ours(&section.kind)) {
                 assert!(file.errors.is_empty(), "{path}: {:?}\n{whole}", file.errors);
@@ -90,7 +96,7 @@ fn every_configuration_is_one() {
 /// `down '3'` and `option failback_delay '5'` in a sentence.
 #[test]
 fn every_value_is_allowed() {
-    let others = ["masq", "peerdns", "dns_metric", "strictorder"];
+    let others = ["masq", "peerdns", "dns_metric", "strictorder", "defaultroute", "nohostroute"];
     let kinds = [SectionKind::Settings, SectionKind::Provider, SectionKind::Test, SectionKind::Rule];
     let mut seen = 0;
     for path in PAGES {

@@ -104,8 +104,8 @@ fn the_pages_ask_for_what_the_rights_allow() {
         }
     }
     for call in allowed_calls.into_iter().filter(|(object, _)| object == OBJECT) {
-        // `history` is for programs.
-        assert!(asked.contains(&call) || call.1 == "history", "no page asks for {call:?}");
+        let for_programs = ["history", "route"].contains(&call.1.as_str());
+        assert!(asked.contains(&call) || for_programs, "no page asks for {call:?}");
     }
 }
 

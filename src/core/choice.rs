@@ -36,7 +36,7 @@ impl Core {
                 default: provider.settings.default_route,
                 balance: provider.settings.balance,
                 sharing: self.sharing.iter().any(|(id, _)| *id == provider.id),
-                join_at: if provider.has_failed() { self.failback_at(provider) } else { provider.steady_since() },
+                join_at: self.join_at(provider),
             })
             .collect();
         let active = self.active.and_then(|id| position(&|provider| provider.id == id));
@@ -60,11 +60,10 @@ impl Core {
             self.switch_to(now, chosen, out);
         }
         self.share(sharing, out);
-        // Reliability matters to the plan even where it changes no order: `from` rules, routes to DNS servers and the rules for marks
-        // depend on it.
+        // Reliability matters to the plan even where it changes no order: `from` rules, routes to DNS servers and to networks, and the
+        // rules for marks depend on it.
         let reliable: Vec<(bool, bool)> = self.enabled().map(|it| (it.is_reliable(), self.carries(it))).collect();
-        let matters = self.settings.source_rules || self.settings.dns_routes || self.settings.marks();
-        self.dirty |= matters && reliable != self.reliable;
+        self.dirty |= reliable != self.reliable;
         self.reliable = reliable;
     }
 
@@ -93,6 +92,11 @@ impl Core {
         let among_degraded = self.active_provider().filter(|it| it.is_degraded()).and_then(|it| it.graded);
         let since = provider.steady_since()?;
         Some(among_degraded.map_or(since, |among| since.max(among)) + provider.failback_delay())
+    }
+
+    /// When it may share the traffic of the active one, if both stay as they are: the first time there is nothing to wait for.
+    pub(super) fn join_at(&self, provider: &Provider) -> Option<Moment> {
+        if provider.has_failed() { self.failback_at(provider) } else { provider.steady_since() }
     }
 
     fn switch_to(&mut self, now: Moment, to: Option<ProviderId>, out: &mut Vec<Action>) {

@@ -246,6 +246,8 @@ impl Core {
             let uplink = provider.uplink.as_ref().ok();
             let source_rule = self.settings.source_rules && provider.is_reliable() && uplink.is_some_and(alone);
             let dns: &[_] = if self.settings.dns_routes { &provider.dns_servers } else { &[] };
+            let keeps = self.carries(provider) || provider.settings.sticky;
+            let networks: &[_] = if keeps { &provider.settings.static_routes } else { &[] };
             Member {
                 id: provider.id,
                 device: device(provider),
@@ -257,6 +259,7 @@ impl Core {
                 source_rule,
                 reliable: provider.is_reliable(),
                 dns,
+                networks,
             }
         });
         Wanted {

@@ -66,6 +66,11 @@ impl Core {
             warnings.push(format!("the kernel does not take a change, it is tried again: {first}"));
         }
         warnings.extend(self.marks_warning());
+        for provider in &self.providers {
+            let name = &provider.settings.name;
+            let sentence = |it| format!("the route to {it} of another program leads into {name}, which is offline");
+            warnings.extend(self.stranded(provider).into_iter().map(sentence));
+        }
         warnings.extend(self.advice.iter().cloned());
         warnings
     }
@@ -103,10 +108,10 @@ impl Core {
             share_percent: share.map(|(_, weight)| percent((*weight).into(), weights())),
             balance: provider.settings.balance,
             default: provider.settings.default_route,
-            drain: String::new(),
-            drain_in: None,
+            drain: provider.settings.drain().show(),
+            drain_in: self.connections.drains.until(provider.id).map(|at| at.since(now).as_secs()),
             mark: self.mark_text(provider.id).filter(|_| provider.settings.enabled),
-            stranded: vec![],
+            stranded: self.stranded(provider),
             metered: provider.settings.metered,
             interface,
             proto: told.as_ref().map(|it| it.proto.clone()).filter(|proto| !proto.is_empty()),

@@ -2,8 +2,12 @@
 //!
 //! Reads what `choice` has decided and the providers' counters; the words are `why`'s.
 
+mod traffic;
+
 use std::cmp::Ordering;
 use std::time::Duration;
+
+use traffic::peers;
 
 use super::Core;
 use super::status::{milliseconds, percent};
@@ -66,6 +70,8 @@ impl Core {
         let standing = self.standing_of_active(active);
         let name = &active.settings.name;
         let pinned = matches!(standing, Standing::Pinned { .. });
+        let online = now.since(self.active_since.max(active.told.map_or(now, |(_, since)| since)));
+        let users = if self.sharing.is_empty() { name.into() } else { self.sharing_but(None) };
         let sentence = if pinned && (!active.is_reliable() || active.is_degraded()) {
             say!("{0}; traffic goes through it because it is pinned.", trouble(active))
         } else if active.reliability.verdict().is_none() {
@@ -73,35 +79,46 @@ impl Core {
         } else if !active.is_reliable() || active.is_degraded() {
             match standing {
                 Standing::Only { .. } => say!("{0}; there is no other provider.", trouble(active)),
+                _ if active.is_degraded() && !self.sharing.is_empty() => {
+                    say!("{0}; online through {1} for {2}.", trouble(active), users, time(online))
+                }
                 _ if active.is_degraded() => {
                     say!("{0}; traffic goes through it as no other provider is good.", trouble(active))
                 }
                 _ => say!("No provider is reliable: traffic goes through {0}, unproven; {1}.", name, trouble(active)),
             }
         } else {
-            let online = now.since(self.active_since.max(active.told.map_or(now, |(_, since)| since)));
             let speed = match active.prober.window().latency() {
-                Some(latency) => Part::from(say!("{0}, {1}", time(online), text::latency(milliseconds(latency)))),
-                None => Part::from(time(online)),
+                // Of several that share traffic each has its own.
+                Some(latency) if self.sharing.is_empty() => {
+                    Part::from(say!("{0}, {1}", time(online), text::latency(milliseconds(latency))))
+                }
+                _ => Part::from(time(online)),
             };
             match self.missed(active).filter(|_| !pinned) {
                 _ if pinned => say!("Online through {0} for {1}; it is pinned.", name, speed),
-                Some(missed) => say!("{0}; online through {1} for {2}.", self.absence(missed, now), name, speed),
-                None => say!("Online through {0} for {1}.", name, speed),
+                Some(missed) => {
+                    say!("{0}; online through {1} for {2}.", self.absence(missed, active, now), users, speed)
+                }
+                None => say!("Online through {0} for {1}.", users, speed),
             }
         };
         (standing.code(), sentence)
     }
 
-    /// The provider that would rather be active: the most preferred of those before this one.
+    /// The provider that would rather be active: the most preferred of those before this one, or one that would share with it.
     fn missed(&self, active: &Provider) -> Option<&Provider> {
-        let better = self.enabled().filter(|it| it.settings.priority < active.settings.priority);
+        let better = |it: &&Provider| it.settings.priority < active.settings.priority || self.joins(it, active);
+        let better = self.eligible().filter(better);
         better.filter(|it| it.state() != ProviderState::Disabled).min_by_key(|it| it.settings.priority)
     }
 
     /// Why it is not active, as a half sentence.
-    fn absence(&self, missed: &Provider, now: Moment) -> Sentence {
+    fn absence(&self, missed: &Provider, active: &Provider, now: Moment) -> Sentence {
         let name = &missed.settings.name;
+        if let Some(at) = self.join_at(missed).filter(|_| self.is_good(missed) && self.joins(missed, active)) {
+            return say!("{0} is online and shares the traffic in {1}", name, time(at.since(now)));
+        }
         match (self.failback_at(missed), self.settings.failback) {
             // Without a verdict it is only taken for reliable.
             (None, _) => trouble(missed),
@@ -113,7 +130,7 @@ impl Core {
 
     fn standing_of_active(&self, active: &Provider) -> Standing<'_> {
         let reliable = active.is_reliable();
-        let others = || self.enabled().filter(|it| it.id != active.id);
+        let others = || self.eligible().filter(|it| it.id != active.id);
         let unknown = |it: &Provider| it.reliability.verdict().is_none();
         if self.ranking.why == Why::Pinned {
             return Standing::Pinned { runtime: self.state.pin.is_some() };
@@ -134,7 +151,9 @@ impl Core {
         let poor = others().find(|it| it.is_degraded() && !self.is_good(it) && it.settings.priority < priority);
         let best = poor.map_or(Standing::Best { priority }, |it| Standing::InsteadOf(&it.settings.name));
         // The good ones come first.
-        let Some(rival) = self.next_to(active).filter(|it| self.is_good(it)) else { return best };
+        let rivals = self.reliable_but(active).into_iter();
+        let rival = rivals.filter(|it| !self.in_use(it.id) && !self.joins(it, active)).find(|it| self.is_good(it));
+        let Some(rival) = rival else { return best };
         let name = &rival.settings.name;
         match rival.settings.priority.cmp(&priority) {
             Ordering::Less if self.settings.failback == Failback::Manual => Standing::StaysByHand(name),
@@ -149,8 +168,8 @@ impl Core {
 
     /// The reliable ones but this one, best first.
     fn reliable_but(&self, provider: &Provider) -> Vec<&Provider> {
-        let others = self.by_rank().filter(|it| it.id != provider.id && self.takes_part(it) && it.is_reliable());
-        others.collect()
+        let others = self.by_rank().filter(|it| it.id != provider.id && it.settings.default_route);
+        others.filter(|it| self.takes_part(it) && it.is_reliable()).collect()
     }
 
     /// Of those that are better than the active one, the one that takes over first: the best, unless it waits longer.
@@ -163,6 +182,11 @@ impl Core {
         let soon = at(first)? + MOMENT;
         let mut better = better.into_iter().filter(|it| it.settings.priority < first.settings.priority);
         Some(better.find(|it| at(it).is_some_and(|at| at <= soon)).unwrap_or(first))
+    }
+
+    /// What decides between two that are as good as each other.
+    fn place_in_file(&self, provider: &Provider) -> (u32, Option<usize>) {
+        (provider.settings.priority, self.providers.iter().position(|it| it.id == provider.id))
     }
 
     /// The best reliable one but this one.
@@ -189,22 +213,33 @@ impl Core {
             );
             self.explain_recovery(provider, now, &mut sentences);
         }
-        let (role, reason_code) = if self.active == Some(provider.id) {
+        let (role, reason_code) = if self.in_use(provider.id) {
             let standing = self.standing_of_active(provider);
+            let share = self.share_of(provider);
+            let code = if share.is_some() { "shares" } else { standing.code() };
+            sentences.extend(share);
             sentences.push(standing.sentence());
             if let Some(takeover) = self.successor(provider, &standing) {
                 sentences.push(takeover.sentence());
             }
-            ("active", standing.code())
+            ("active", code)
         } else if state == ProviderState::Disabled || !self.takes_part(provider) {
             let section = if self.settings.enabled { provider.settings.name.as_str() } else { "settings" };
             if !provider.settings.enabled && !self.stopping {
                 sentences.push(Takeover::Enabled(section).sentence());
             }
             ("disabled", provider.reason().map_or("disabled", |reason| reason.code()))
+        } else if !provider.settings.default_route {
+            needs(provider, &mut sentences);
+            sentences.push(say!(
+                "It carries no default traffic ('option default' is 0): only what comes in through it, rules and bound sockets."
+            ));
+            let code = provider.reason().map_or("no_default", |reason| reason.code());
+            (if provider.is_reliable() { "standby" } else { "unusable" }, code)
         } else {
             self.explain_waiting(provider, now, &mut sentences)
         };
+        self.explain_traffic(provider, now, &mut sentences);
         let name = provider.settings.name.clone();
         Explained { name, role, state: state.word(), reason_code, since: since.as_secs(), flaps, sentences }
     }
@@ -216,6 +251,10 @@ impl Core {
             Standing::Pinned { .. } if !active.is_reliable() => None,
             Standing::Pinned { .. } => Some(Takeover::Never),
             Standing::LastResort(_) | Standing::Spare => Some(Takeover::AnyReliable),
+            _ if !self.sharing.is_empty() => Some(match self.instead_of(active) {
+                Some(next) => Takeover::Next(&next.settings.name),
+                None => Takeover::Others(self.sharing_but(Some(active.id))),
+            }),
             _ => Some(
                 self.next_to(active)
                     .or_else(|| self.by_rank().find(|it| it.on_cold_standby()))
@@ -237,14 +276,16 @@ impl Core {
             sentences.push(standing.sentence());
         }
         let (usual, delay) = (provider.settings.check.failback_delay, provider.failback_delay());
-        if delay > usual && matches!(takeover, Takeover::In(_) | Takeover::ReliableFor(1..) | Takeover::GoodFor(1..)) {
+        use Takeover::{GoodFor, In, JoinsGoodFor, JoinsIn, JoinsReliableFor, ReliableFor};
+        let waits = matches!(takeover, In(_) | ReliableFor(1..) | GoodFor(1..));
+        if delay > usual && (waits || matches!(takeover, JoinsIn(_) | JoinsReliableFor(1..) | JoinsGoodFor(1..))) {
             sentences.push(say!(
                 "Its failback delay of {0} is {1} now: each failure within ten minutes of the one before doubles it.",
                 time(usual),
                 time(delay)
             ));
         }
-        if !reliable && !provider.on_cold_standby() && takeover != Takeover::Mended {
+        if !provider.on_cold_standby() && takeover != Takeover::Mended {
             needs(provider, sentences);
         }
         if provider.is_degraded() && !good {
@@ -282,16 +323,20 @@ impl Core {
         if !active.is_reliable() {
             return (None, Takeover::Reliable);
         }
+        if self.joins(provider, active) {
+            return self.place_in_tier(provider, active, now);
+        }
         let behind = |other: &'a Provider| match other.settings.priority {
             priority if priority == own => Standing::Equal { other: &other.settings.name, priority },
             priority => Standing::Behind { other: &other.settings.name, priority, own },
         };
         // The order of the file decides among equals; the active one goes first whatever they are, and the good ones before the others.
         let poor = |it: &Provider| it.is_degraded() && !self.is_good(it);
-        let file = |it: &Provider| self.providers.iter().position(|known| known.id == it.id);
-        let position = |it: &Provider| (poor(it), it.settings.priority, file(it));
+        let position = |it: &Provider| (poor(it), self.place_in_file(it));
         let mut before = self.reliable_but(provider);
-        before.retain(|it| position(it) < position(provider) || it.id == active.id);
+        // Those that share with it do not go before it, but for a degraded one.
+        let shares = |it: &Provider| peers(it, provider) && (good || !reliable);
+        before.retain(|it| (position(it) < position(provider) && !shares(it)) || it.id == active.id);
         let names = |all: Vec<&'a Provider>| all.into_iter().map(|it| it.settings.name.as_str()).collect();
         let manual = self.settings.failback == Failback::Manual;
         let delay = provider.failback_delay();
@@ -312,7 +357,7 @@ impl Core {
         // Then it is one of those that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
         let at = due.unwrap_or(now + delay);
         let goes_first = |it: &Provider| match self.failback_at(it) {
-            _ if it.id == active.id || poor(it) => false,
+            _ if it.id == active.id || poor(it) || shares(it) => false,
             _ if manual => before.iter().any(|known| known.id == it.id),
             Some(other) if it.settings.priority == own => (other, position(it)) < (at, position(provider)),
             other => it.settings.priority < own && other.is_some_and(|other| other <= at + MOMENT),
@@ -327,14 +372,19 @@ impl Core {
             return (reliable.then_some(Standing::Manual), Takeover::ByHand { name, active: other });
         }
         let Some(at) = due else { return (None, Takeover::ReliableFor(delay.as_secs())) };
-        let what = match provider.graded > provider.reliable_since {
-            _ if active.is_degraded() => Wait::AllDegraded,
-            true => Wait::Good,
-            false => Wait::Reliable,
-        };
-        let so = now.since(at.before(delay)).as_secs();
-        (Some(Standing::Waits { what, so, of: delay.as_secs() }), Takeover::In(at.since(now).as_secs()))
+        (Some(waits(provider, active, at, now)), Takeover::In(at.since(now).as_secs()))
     }
+}
+
+/// It may not yet: until `at`.
+fn waits<'a>(provider: &Provider, active: &Provider, at: Moment, now: Moment) -> Standing<'a> {
+    let delay = provider.failback_delay();
+    let what = match provider.graded > provider.reliable_since {
+        _ if active.is_degraded() => Wait::AllDegraded,
+        true => Wait::Good,
+        false => Wait::Reliable,
+    };
+    Standing::Waits { what, so: now.since(at.before(delay)).as_secs(), of: delay.as_secs() }
 }
 
 /// How a provider is.
@@ -384,6 +434,9 @@ fn trouble(provider: &Provider) -> Sentence {
 
 /// What it needs to be reliable.
 fn needs(provider: &Provider, sentences: &mut Vec<Sentence>) {
+    if provider.is_reliable() {
+        return;
+    }
     let limits = &provider.settings.check;
     if provider.usable().is_none() || provider.state() == ProviderState::Unresolved {
         sentences.push(say!("It is checked again as soon as that is mended."));

@@ -2,7 +2,7 @@
 //!
 //! Works on lines, as people's comments and order are to be kept; what comes out is read again and compared with what was meant.
 
-use super::{Draft, free_name, option};
+use super::{Draft, option};
 use crate::settings::{self, Problem, Settings};
 use crate::uci::{self, File, Section, UciValue};
 
@@ -27,7 +27,7 @@ pub enum Refusal {
         path: String,
         /// The first one's line.
         line: u32,
-        /// `provider` or `test`.
+        /// `provider`, `test` or `rule`.
         kind: String,
         /// Its name.
         name: String,
@@ -46,7 +46,12 @@ pub enum Refusal {
 /// kind, else there must be none.
 pub fn merge(path: &str, existing: &[u8], draft: &Draft, replace: bool) -> Result<Merged, Refusal> {
     let file = uci::parse(existing);
-    let goes = |section: &Section| section.kind == "provider" || (section.kind == "test" && !draft.tests.is_empty());
+    let goes = |section: &Section| match section.kind.as_str() {
+        "provider" => true,
+        "test" => !draft.tests.is_empty(),
+        "rule" => !draft.rules.is_empty(),
+        _ => false,
+    };
     if let Some(section) = file.sections.iter().find(|section| goes(section) && !replace) {
         let (line, kind) = (section.line, section.kind.clone());
         let name = section.name.clone().unwrap_or_default();
@@ -69,16 +74,22 @@ pub fn merge(path: &str, existing: &[u8], draft: &Draft, replace: bool) -> Resul
     Ok(Merged { text, settings: loaded.settings })
 }
 
-/// With other names for providers that have one of a section that `stays`: all sections of a file share their names.
+/// With other names for providers and rules that have one of a section that `stays`: all sections of a file share their names.
 fn renamed<'a>(draft: &Draft, stays: impl Iterator<Item = &'a Section>) -> Draft {
     let stays = stays.filter_map(|section| section.name.clone());
     let there: Vec<String> = stays.chain(["settings".to_owned()]).collect();
-    let drafted = draft.providers.iter().chain(&draft.tests).map(|section| section.name.clone());
+    let drafted = draft.providers.iter().chain(&draft.tests).chain(&draft.rules).map(|section| section.name.clone());
     let mut taken: Vec<String> = there.iter().cloned().chain(drafted).collect();
     let mut draft = draft.clone();
-    for provider in draft.providers.iter_mut().filter(|provider| there.contains(&provider.name)) {
-        provider.name = free_name(&provider.name, &taken);
-        taken.push(provider.name.clone());
+    let Draft { providers, rules, .. } = &mut draft;
+    for provider in providers.iter_mut().filter(|provider| there.contains(&provider.name)) {
+        let before = provider.rename(&mut taken);
+        let uses = rules.iter_mut().flat_map(|rule| &mut rule.lists).filter(|(name, _)| *name == "use");
+        let it = uses.flat_map(|(_, used)| used).filter(|used| **used == before);
+        it.for_each(|used| used.clone_from(&provider.name));
+    }
+    for rule in rules.iter_mut().filter(|rule| there.contains(&rule.name)) {
+        rule.rename(&mut taken);
     }
     draft
 }
@@ -169,7 +180,7 @@ mod tests {
 
     fn with_test() -> Draft {
         let mut test = Drafted::new("new");
-        test.list = Some(("target", vec!["9.9.9.9".to_owned()]));
+        test.lists.push(("target", vec!["9.9.9.9".to_owned()]));
         Draft { tests: vec![test], ..draft() }
     }
 
@@ -271,6 +282,21 @@ mod tests {
             let again = merged(&text.clone().unwrap(), &draft, true);
             assert_eq!(again, text, "once more is the same");
         }
+    }
+
+    #[test]
+    fn rules_follow_their_providers_and_take_the_place_of_rules() {
+        let mut rule = Drafted::new("t");
+        rule.lists.push(("use", vec!["wan".to_owned()]));
+        let draft = Draft { rules: vec![rule], ..draft() };
+        let existing = "config test t\n list target 1.1.1.1\nconfig test wan\n list target 9.9.9.9\n\
+            config provider old\n option device eth9\nconfig rule\n list use old\n";
+        let text = merged(existing, &draft, true).unwrap();
+        let want = "config provider 'wan_2'\n\toption interface 'wan'\n\nconfig rule 't_2'\n\tlist use 'wan_2'\n";
+        assert!(text.ends_with(want) && text.contains("config test wan") && !text.contains("old"), "{text}");
+        assert_eq!(merged(&text, &draft, true), Ok(text), "once more is the same");
+        let refusal = merged("config rule r\n list use a\n", &draft, false).unwrap_err();
+        assert!(refusal.starts_with("failover:1: there is a rule already, 'r'"), "{refusal}");
     }
 
     #[test]

@@ -32,11 +32,10 @@ pub fn fault_tolerant_router(path: &str, text: &[u8]) -> Result<Draft, Vec<Strin
         return Err(notes.refuse("no uplinks: nothing to translate"));
     };
     let mut lines = Vec::new();
-    let (mut uplinks_at, mut tests) = (1, None);
+    let mut tests = None;
     for (key, node) in &entries {
         match (key.as_str(), &node.value) {
             ("uplinks", Value::List(uplinks)) => {
-                uplinks_at = node.line;
                 lines = uplinks.iter().filter_map(|uplink| self::uplink(&mut notes, uplink)).collect();
             }
             ("tests", Value::Map(entries)) => tests = Some(entries),
@@ -72,7 +71,7 @@ pub fn fault_tolerant_router(path: &str, text: &[u8]) -> Result<Draft, Vec<Strin
     notes.decided(
         "fault_tolerant_router is not touched: stop it before failoverd starts, and remove its marking rules from the firewall.",
     );
-    Ok(notes.finish(lines, (uplinks_at, "a priority group")))
+    Ok(notes.finish(lines, "A priority group"))
 }
 
 fn word(node: &Node) -> Option<&str> {
@@ -130,23 +129,25 @@ fn uplink(notes: &mut Notes<'_>, node: &Node) -> Option<Line> {
         number
     };
     let (rank, weight) = (number("priority_group"), number("weight").unwrap_or(1));
-    if rank.is_none() {
-        let text =
-            format!("{what}without priority_group it never had the default route: it is written with enabled '0'");
-        notes.left_out(node.line, text);
-    }
-    Some(Line {
+    let mut line = Line {
         line: node.line,
         name: device.to_owned(),
         source: ("device", device.to_owned()),
         options,
-        enabled: rank.is_some(),
+        enabled: true,
         rank,
         weight,
         asks: Options::new(),
         targets: Vec::new(),
         required: 1,
-    })
+    };
+    if rank.is_none() {
+        notes.apart(&mut line);
+        notes.decided(format!(
+            "{what}without priority_group it never had the default route: with default '0' it is for what comes in through it."
+        ));
+    }
+    Some(line)
 }
 
 /// The section `tests`, which is for all uplinks alike.

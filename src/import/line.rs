@@ -1,8 +1,9 @@
 //! One internet line of another tool's configuration, before it becomes a provider.
 //!
-//! Made by the importers, put in order and written by `providers` and `targets`.
+//! Made by the importers, put in order and written by `providers` and `targets`. Rules as well, which name lines.
 
 use super::notes::Options;
+use crate::draft::Section;
 
 /// What an importer knows of a line.
 #[derive(Debug)]
@@ -27,6 +28,14 @@ pub(super) struct Line {
     pub(super) targets: Vec<String>,
     /// How many of them must answer.
     pub(super) required: usize,
+}
+
+/// A rule of another tool's configuration.
+pub(super) struct Rule {
+    /// Its section, but for whom it uses.
+    pub(super) section: Section,
+    /// The names of the lines that it uses.
+    pub(super) uses: Vec<String>,
 }
 
 impl Line {

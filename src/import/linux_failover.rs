@@ -93,7 +93,7 @@ pub fn linux_failover(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
     notes.decided(
         "linux_failover is not touched: uninstall it before failoverd starts, for it deletes other programs' default routes.",
     );
-    Ok(notes.finish(lines, (1, "")))
+    Ok(notes.finish(lines, ""))
 }
 
 fn known(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! mwan3's configuration to a draft: interfaces become providers, the default rule's policy gives rank and weight.
+//! mwan3's configuration to a draft: interfaces become providers, the default rule's policy gives rank and weight, the others become rules.
 //!
 //! Called by `import`; how an interface was tracked is in `mwan3/track.rs`, the options that have no counterpart in `mwan3/options.rs`,
 //! the rules in `mwan3/rules.rs`.
@@ -11,6 +11,7 @@ mod track;
 use super::line::Line;
 use super::notes::{Notes, Options};
 use crate::draft::Draft;
+use crate::order::ordered;
 use crate::settings::schema::SectionKind;
 use crate::uci::{self, Section, Short, UciValue};
 
@@ -34,8 +35,25 @@ pub fn mwan3(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
     for section in sections {
         options::list(&mut notes, section);
     }
-    let policy = rules::default_policy(&mut notes, sections);
-    let members = policy.map(|policy| members(&mut notes, sections, policy)).unwrap_or_default();
+    let (policy, narrower) = rules::read(&mut notes, sections);
+    let mut policies: Vec<(&Section, Vec<Member<'_>>)> = Vec::new();
+    for section in sections.iter().filter(|section| section.kind == "policy") {
+        let used = narrower.iter().any(|(_, wanted)| section.name.as_deref() == Some(wanted));
+        if used || policy.is_some_and(|policy| std::ptr::eq(policy, section)) {
+            policies.push((section, members(&mut notes, sections, section)));
+        }
+    }
+    let of_default = policies.iter().find(|(section, _)| policy.is_some_and(|policy| std::ptr::eq(policy, *section)));
+    let members = of_default.map_or(&[][..], |(_, members)| members.as_slice());
+    rules::translate(&mut notes, &narrower, &policies, policy);
+    if let Some(policy) = policy.filter(|_| members.is_empty()) {
+        let text = format!(
+            "policy '{}' has no members that could be used: the order of preference is that of the interfaces in the file",
+            Short(name_of(policy))
+        );
+        notes.left_out(policy.line, text);
+    }
+    let policy = policy.filter(|_| !members.is_empty());
     let interfaces: Vec<&Section> = sections.iter().filter(|section| section.kind == "interface").collect();
     let mut usual = true;
     let mut lines = Vec::new();
@@ -56,14 +74,13 @@ pub fn mwan3(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
         match (listed(&line.name), policy) {
             (Some(member), _) => (line.rank, line.weight) = (Some(member.metric), member.weight),
             (None, Some(policy)) if line.enabled => {
-                line.enabled = false;
-                let text = format!(
-                    "interface '{}' is not in policy '{}', which carries the default route: it is written with \
-                     enabled '0'; with '1' it would take over last",
+                notes.apart(line);
+                notes.decided(format!(
+                    "interface '{}' is not in policy '{}', which carries the default route: with default '0' it is for rules and for \
+                     what comes in through it.",
                     Short(&line.name),
                     Short(name_of(policy))
-                );
-                notes.left_out(line.line, text);
+                ));
             }
             _ => {}
         }
@@ -75,11 +92,8 @@ pub fn mwan3(path: &str, text: &[u8]) -> Result<Draft, Vec<String>> {
     for line in &off {
         notes.decided(format!("interface '{}' is off, as in mwan3: with enabled '1' it is used.", Short(line)));
     }
-    let sharing = match policy {
-        Some(policy) => (policy.line, format!("policy '{}'", Short(name_of(policy)))),
-        None => (1, "mwan3".to_owned()),
-    };
-    Ok(notes.finish(lines, (sharing.0, &sharing.1)))
+    let sharing = policy.map_or("mwan3".to_owned(), |policy| format!("policy '{}'", Short(name_of(policy))));
+    Ok(notes.finish(lines, &sharing))
 }
 
 /// What holds for the whole file.
@@ -107,6 +121,11 @@ fn say(notes: &mut Notes<'_>, policy: Option<&Section>, usual: bool) {
         "The connections of a provider that goes down are forgotten, and only those (flush_conntrack '1'); mwan3 kept them, \
          or emptied the whole table.",
     );
+    if notes.rules.is_empty() && notes.draft.settings.is_empty() {
+        notes.decided(
+            "mwan3 answered what came in through a line by that line: where something listens for that, set option inbound '1'.",
+        );
+    }
     notes.decided("Nothing in the file says which line costs money: set option metered '1' for a mobile one.");
     notes.decided("The metrics in /etc/config/network are no longer needed; they do no harm.");
     notes.decided(
@@ -155,7 +174,7 @@ fn members<'a>(notes: &mut Notes<'_>, sections: &'a [Section], policy: &Section)
             None => members.push(Member { interface, metric, weight }),
         }
     }
-    members
+    ordered(members, |member| member.metric)
 }
 
 /// A member's metric or weight; 1 where there is none, as in mwan3.
@@ -311,15 +330,15 @@ mod tests {
                 "b a",
                 "IPv6 by address",
             ),
-            ("config rule r\noption use_policy a_alone\n", "a -b", "an interface outside of the policy waits"),
+            ("config rule r\noption use_policy a_alone\n", "a (b)", "an interface outside of the policy waits"),
             ("config rule r\noption use_policy default\n", "a b", "a built-in policy: the order of the file"),
             ("config rule r\noption use_policy gone\n", "a b", "a policy that is not there"),
             ("config rule r\noption proto icmp\noption use_policy ba\n", "a b", "no rule for all: the first policy"),
             ("", "a b", "no rule at all"),
         ] {
             let draft = mwan3("mwan3", format!("{LINES}{rules}").as_bytes()).unwrap();
-            let off = |section: &crate::draft::Section| section.options.contains(&("enabled", "0".to_owned()));
-            let names = draft.providers.iter().map(|p| format!("{}{}", if off(p) { "-" } else { "" }, p.name));
+            let apart = |section: &crate::draft::Section| section.options.contains(&("default", "0".to_owned()));
+            let names = draft.providers.iter().map(|p| if apart(p) { format!("({})", p.name) } else { p.name.clone() });
             assert_eq!(names.collect::<Vec<_>>().join(" "), want, "{why}");
         }
     }

@@ -4,6 +4,7 @@
 
 use std::fmt::Display;
 
+use super::line::{Line, Rule};
 use crate::draft::Draft;
 use crate::order::ordered;
 use crate::settings::schema::{OptionSpec, SectionKind};
@@ -24,12 +25,13 @@ pub(super) fn is_name(target: &str) -> bool {
 pub(super) struct Notes<'a> {
     path: &'a str,
     pub(super) draft: Draft,
+    pub(super) rules: Vec<Rule>,
     left_out: Vec<(u32, String)>,
 }
 
 impl<'a> Notes<'a> {
     pub(super) fn new(path: &'a str) -> Self {
-        Self { path, draft: Draft::default(), left_out: Vec::new() }
+        Self { path, draft: Draft::default(), rules: Vec::new(), left_out: Vec::new() }
     }
 
     /// A sentence about a line of the file.
@@ -60,6 +62,15 @@ impl<'a> Notes<'a> {
             Ok(()) if spec.default == value => {}
             Ok(()) => options.push((ours, value.to_owned())),
             Err(why) => self.left_out(line, format!("{what}{theirs} '{}' {why}; left out", Short(value))),
+        }
+    }
+
+    /// A line that never carried the default route, and answered what came in through it.
+    pub(super) fn apart(&mut self, line: &mut Line) {
+        line.options.push(("default", "0".to_owned()));
+        let inbound = ("inbound", "1".to_owned());
+        if !self.draft.settings.contains(&inbound) {
+            self.draft.settings.push(inbound);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Called by the importers at their end; the tests come from `targets`.
 
-use super::line::Line;
+use super::line::{Line, Rule};
 use super::notes::Notes;
 use crate::draft::{Draft, Section, free_name, section_name};
 use crate::order::ordered;
@@ -13,11 +13,13 @@ use crate::uci::Short;
 const MAX_WEIGHT: u64 = 256;
 
 impl Notes<'_> {
-    /// The draft of these lines; `sharing` is where the file makes several of them share traffic, and its words for that.
-    pub(super) fn finish(mut self, mut lines: Vec<Line>, sharing: (u32, &str)) -> Draft {
+    /// The draft of these lines; `sharing` is the file's word for what makes several of them share traffic.
+    pub(super) fn finish(mut self, mut lines: Vec<Line>, sharing: &str) -> Draft {
         lines = ordered(lines, |line| (line.rank.is_none(), line.rank));
-        for line in lines.split_off(lines.len().min(MAX_PROVIDERS)) {
-            let text = format!("'{}' is one more than the {MAX_PROVIDERS} providers there can be", Short(&line.name));
+        // Rules may need the last number for what is to go nowhere.
+        let most = MAX_PROVIDERS - usize::from(!self.rules.is_empty());
+        for line in lines.split_off(lines.len().min(most)) {
+            let text = format!("'{}' is one more than the {most} providers there can be", Short(&line.name));
             self.left_out(line.line, text);
         }
         self.once_per_source(&mut lines);
@@ -47,6 +49,7 @@ impl Notes<'_> {
         let decided = std::mem::take(&mut self.draft.decisions);
         self.tests(&lines, &mut sections);
         self.draft.decisions.extend(decided);
+        self.rules(&lines, &sections);
         self.in_common(&mut sections);
         self.draft.providers = sections;
         self.into_draft()
@@ -70,7 +73,36 @@ impl Notes<'_> {
         }
     }
 
-    fn say_sharing(&mut self, lines: &[Line], (at, subject): (u32, &str)) {
+    /// Writes the rules; `sections` belong to `lines`.
+    fn rules(&mut self, lines: &[Line], sections: &[Section]) {
+        let mut taken: Vec<String> =
+            sections.iter().chain(&self.draft.tests).map(|section| section.name.clone()).collect();
+        for Rule { mut section, uses } in std::mem::take(&mut self.rules) {
+            let (mut used, mut off) = (Vec::new(), Vec::new());
+            for (line, provider) in
+                uses.iter().flat_map(|name| lines.iter().zip(sections).filter(move |(it, _)| it.name == *name))
+            {
+                if line.enabled {
+                    used.push(provider.name.clone())
+                } else {
+                    off.push(format!("'{}'", Short(&line.name)))
+                }
+            }
+            if !off.is_empty() {
+                let text = format!("Rule '{}' does not name {}, which is off.", Short(&section.name), off.join(", "));
+                self.decided(text);
+            }
+            if !used.is_empty() {
+                section.lists.push(("use", used));
+            } else if !section.options.iter().any(|(name, _)| *name == "fallback") {
+                section.set("fallback", "default");
+            }
+            section.rename(&mut taken);
+            self.draft.rules.push(section);
+        }
+    }
+
+    fn say_sharing(&mut self, lines: &[Line], subject: &str) {
         let mut said = None;
         for line in lines.iter().filter(|line| line.enabled && line.rank.is_some()) {
             if said == line.rank {
@@ -83,12 +115,11 @@ impl Notes<'_> {
                 .map(|peer| format!("'{}'", Short(&peer.name)))
                 .collect();
             if peers.len() > 1 {
-                let text = format!(
-                    "{subject} shared traffic among {}: failoverd does not do that yet and uses one of them at a time; \
-                     their priority and weight are written for when it does",
+                self.decided(format!(
+                    "{subject} shared traffic among {}: they have one priority and share it by weight, what a client has with a \
+                     server always through one of them.",
                     peers.join(", ")
-                );
-                self.left_out(at, text);
+                ));
             }
         }
     }
@@ -135,11 +166,14 @@ fn priorities(lines: &[Line]) -> Vec<u32> {
 /// The weights that say something: among lines of equal rank that differ in it.
 fn weights(lines: &[Line]) -> Vec<Option<u64>> {
     let weight = |line: &Line| {
-        let peers = || lines.iter().filter(|peer| peer.rank == line.rank).map(|peer| u64::from(peer.weight));
+        let peers = || {
+            let equals = lines.iter().filter(|peer| peer.enabled && peer.rank == line.rank);
+            equals.map(|peer| u64::from(peer.weight))
+        };
         let (least, greatest) = (peers().min()?, peers().max()?);
         let own = u64::from(line.weight);
         let scaled = if greatest > MAX_WEIGHT { (own * MAX_WEIGHT / greatest).max(1) } else { own.max(1) };
-        (line.rank.is_some() && least != greatest).then_some(scaled)
+        (line.enabled && line.rank.is_some() && least != greatest).then_some(scaled)
     };
     lines.iter().map(weight).collect()
 }

@@ -70,7 +70,7 @@ impl Notes<'_> {
         }
         for (section, names) in sections.iter_mut().zip(used) {
             if !names.is_empty() && names.len() < tests.len() {
-                section.list = Some(("test", names));
+                section.lists.push(("test", names));
             }
         }
         self.draft.tests = tests.into_iter().map(Test::section).collect();
@@ -100,8 +100,8 @@ impl Notes<'_> {
 
 impl Test {
     fn section(self) -> Section {
-        let list = Some(("target", self.targets)).filter(|(_, targets)| !targets.is_empty());
-        Section { options: self.options, list, ..Section::new(&self.name) }
+        let lists = Some(("target", self.targets)).filter(|(_, targets)| !targets.is_empty()).into_iter().collect();
+        Section { options: self.options, lists, ..Section::new(&self.name) }
     }
 }
 

@@ -6,14 +6,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Wanted;
-use crate::kernel::{Address, IfIndex, Metric, Network, Route, SCOPE_LINK, Snapshot, TableId};
+use super::networks::through;
+use crate::kernel::{Address, IfIndex, Metric, Network, Route, Snapshot, TableId};
 use crate::takeover;
-use crate::uplink::Uplink;
-
-/// The highest there is. A host route goes before every wider one whatever its metric, and at this one whoever else has a word to say
-/// about the same host goes before us from the first moment, can add a route without hitting ours (EEXIST, or a REPLACE that takes it
-/// over), and is not hit by our deletes, which name the metric (0 would mean "any").
-const METRIC: Metric = Metric(u32::MAX);
 
 /// The host routes that should be in main. `first` is the metric of the first slot; without slots there are none.
 pub(super) fn host_routes(wanted: &Wanted<'_>, snapshot: &Snapshot, first: Option<Metric>) -> Vec<Route> {
@@ -36,22 +31,11 @@ pub(super) fn host_routes(wanted: &Wanted<'_>, snapshot: &Snapshot, first: Optio
                 && !routes.iter().any(|route| route.destination == host)
                 && !is_taken(server, wanted, snapshot)
             {
-                routes.push(host_route(uplink, host));
+                routes.push(through(uplink, host));
             }
         }
     }
     routes
-}
-
-/// To a server in the connected network, the modem itself for instance, directly: with the same network on two devices main's
-/// connected routes lead to the first of them, whatever its state.
-fn host_route(uplink: &Uplink, host: Network) -> Route {
-    let through = Route { destination: host, ..uplink.default_route(TableId::MAIN, METRIC) };
-    if uplink.network.contains(host.address) {
-        Route { gateway: None, onlink: false, scope: SCOPE_LINK, ..through }
-    } else {
-        through
-    }
 }
 
 /// An IPv4 address of one host somewhere else.

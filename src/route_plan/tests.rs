@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::kernel::{Address, Network, NextHops, PROTOCOL_BOOT, RouteKind, Selector};
+use crate::kernel::{Address, Network, NextHops, PROTOCOL_BOOT, RouteKind, RouteOptions, Selector};
 use crate::takeover::moved_metric;
 
 pub(super) const DHCP: u8 = 16;
@@ -20,6 +20,7 @@ pub(super) fn uplink(n: u8) -> Uplink {
         address: ip(n, 2),
         network: Network::new(ip(n, 2), 24),
         carrier: true,
+        options: RouteOptions::default(),
     }
 }
 
@@ -39,6 +40,7 @@ pub(super) fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
             interface: false,
             reliable: true,
             dns: &[],
+            networks: &[],
         }
     });
     Wanted {

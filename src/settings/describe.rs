@@ -3,6 +3,7 @@
 //! Fed with checked settings; prints nothing itself.
 
 mod checks;
+mod traffic;
 
 use std::fmt::Write;
 
@@ -25,7 +26,8 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
     if settings.providers.is_empty() {
         return write_empty(out);
     }
-    let ranked = ordered(settings.providers.iter().filter(|provider| provider.enabled), |provider| provider.priority);
+    let enabled = settings.providers.iter().filter(|provider| provider.enabled);
+    let ranked = ordered(enabled, |provider| (!provider.default_route, provider.priority));
     match ranked.len() {
         0 => writeln!(out, "Every provider is disabled: there is nothing to do.")?,
         1 => writeln!(out, "1 provider: it is watched, there is nothing to switch to.")?,
@@ -33,11 +35,13 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
     }
     for (place, provider) in (1..).zip(&ranked) {
         write_provider(place, provider, out)?;
+        traffic::write_provider(provider, settings, out)?;
         checks::write(provider, settings, out)?;
     }
     for provider in settings.providers.iter().filter(|provider| !provider.enabled) {
         writeln!(out, "  -  {}: disabled", provider.name)?;
     }
+    traffic::write_tiers(&ranked, out)?;
     writeln!(out, "Tests:")?;
     for test in &settings.tests {
         write!(out, "  {}: ", test.name)?;
@@ -45,8 +49,10 @@ fn write(settings: &Settings, out: &mut String) -> std::fmt::Result {
         let users = ranked.iter().filter(|provider| provider.tests.contains(&test.name)).count();
         writeln!(out, "{}", if users == 0 { " (used by no provider)" } else { "" })?;
     }
+    traffic::write_rules(settings, out)?;
     write_switching(settings, out)?;
-    write_numbers(settings, ranked.len(), out)
+    traffic::write_marks(settings, out)?;
+    write_numbers(settings, ranked.iter().filter(|it| it.default_route).count(), out)
 }
 
 fn write_empty(out: &mut String) -> std::fmt::Result {

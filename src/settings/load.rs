@@ -220,7 +220,7 @@ impl Sheet {
                 advmss: stack.number("advmss"),
                 initcwnd: stack.number("initcwnd"),
                 initrwnd: stack.number("initrwnd"),
-                quickack: layer.line_of("quickack").map(|_| stack.flag("quickack").into()),
+                quickack: stack.flag("quickack").then_some(1),
             },
             metered: stack.flag("metered"),
             cold_standby: stack.flag("cold_standby"),

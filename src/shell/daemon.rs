@@ -4,6 +4,7 @@
 //! answers.
 
 mod check;
+mod count;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use failoverd::core::Core;
 use failoverd::draft::Draft;
-use failoverd::event::{Action, Event, Neighbour, State, Stranded};
+use failoverd::event::{Action, Event, Neighbour, State};
 use failoverd::init::{self, Facts, default_devices};
 use failoverd::kernel::{Applied, LookupQuestion, RouteChange};
 use failoverd::member::object;
@@ -39,6 +40,7 @@ use super::record::Recording;
 use super::ubus::{Bus, BusEvent, Request};
 use super::{clock, config, logging, state};
 use check::WaitingCheck;
+use count::Counting;
 
 /// The kernel's state is read at most this often when other programs change it all the time.
 const READ_PAUSE: Duration = Duration::from_millis(5);
@@ -81,6 +83,7 @@ pub(crate) struct Daemon {
     /// A state that could not be written.
     unsaved: Option<State>,
     checks: Vec<WaitingCheck>,
+    counting: Option<Counting>,
     stopped: bool,
 }
 
@@ -149,6 +152,7 @@ impl Daemon {
             unread: None,
             unsaved: None,
             checks: vec![],
+            counting: None,
             stopped: false,
             places,
         }
@@ -198,6 +202,7 @@ impl Daemon {
                 event = self.askers.next() => self.feed(event),
                 event = self.scripts.next() => self.feed(event),
                 event = self.neighbours.next() => self.feed(event),
+                counts = self.connections.counted() => self.counted(counts),
                 told = self.nft.next() => match told {
                     Told::Event(event) => {
                         self.kernel.look_for_nftables();
@@ -295,10 +300,7 @@ impl Daemon {
                 return self.change(changes);
             }
             Action::ReadInterfaces => self.bus.read_interfaces(),
-            Action::ForgetConnections(Stranded::Addresses { addresses, inside }) => {
-                self.connections.forget(addresses, inside)
-            }
-            Action::ForgetConnections(_) => {}
+            Action::ForgetConnections(stranded) => self.connections.forget(stranded),
             Action::Filter(text) => return self.nft.load(&text),
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
@@ -419,7 +421,7 @@ impl Daemon {
             Call::Schema => Ok(settings::export()),
             Call::Validate { config } => Ok(config::verdict(&self.places.config, &config)),
             Call::Draft => Ok(self.draft()),
-            Call::Connections => Err(UbusStatus::NotSupported),
+            Call::Connections => return self.count(reply_to),
             Call::Route(packet) => self.route(&packet),
         };
         self.bus.reply(reply_to, answer);

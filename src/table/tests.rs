@@ -1,5 +1,5 @@
 use super::*;
-use crate::status::{History, HistoryEntry, ProviderStatus, Status, TargetStatus, TestStatus};
+use crate::status::{History, HistoryEntry, ProviderStatus, RuleStatus, Status, TargetStatus, TestStatus};
 use proptest::prelude::*;
 
 fn render(status: &Status, room: usize, colour: bool) -> String {
@@ -16,6 +16,7 @@ fn provider(name: &str, state: &str) -> ProviderStatus {
         state: state.into(),
         since: 273_600,
         reliable: state == "online",
+        default: true,
         device: Some("eth1".into()),
         gateway: Some("192.168.1.1".into()),
         metric: Some(2),
@@ -80,6 +81,49 @@ overridden by: default via 10.8.0.1 dev tun0 metric 0
 the configuration was refused, the one before it is in force:
 /etc/config/failover:14: provider 'lte': interval '0' must be between 50ms and
   1h
+";
+    assert_eq!(render(&status, 80, false), expected);
+}
+
+#[test]
+fn shares_rules_and_what_is_left_behind() {
+    let mut status = three();
+    let [fiber, lte, dsl] = status.providers.as_mut_slice() else { unreachable!() };
+    (fiber.share_percent, lte.share_percent) = (Some(75.0), Some(25.0));
+    (lte.active, lte.failback_in, lte.metric, lte.drain_in) = (true, None, Some(2), Some(480));
+    dsl.stranded = vec!["198.51.100.7".into(), "198.51.100.8".into()];
+    let apart = ProviderStatus { default: false, metric: None, ..provider("apart", "online") };
+    status.providers.push(apart);
+    status.marks = Some("on".into());
+    let rule = |name: &str, provider: Option<&str>, fallback: &str| RuleStatus {
+        name: name.into(),
+        provider: provider.map(Into::into),
+        fallback: fallback.into(),
+    };
+    status.rules = vec![
+        rule("voip", Some("lte"), "unreachable"),
+        rule("bank", None, "unreachable"),
+        rule("games", None, "default"),
+        rule("#4", Some("lte"), "default"),
+    ];
+    status.rules.extend((0..990).map(|number| rule(&format!("r{number}"), Some("fiber"), "default")));
+    let expected = "\
+online through fiber and lte for 3d 4h
+
+NAME   STATE    ROLE        DEVICE     GATEWAY      METRIC  LATENCY  LOSS  SINCE
+fiber  online   active 75%  eth1       192.168.1.1       2    12 ms    0%  3d 4h
+lte    online   active 25%  wwan0      -                 2    49 ms  2.5%  2m 5s
+dsl    offline  -           pppoe-wan  192.168.1.1       4        -  100%     9s
+apart  online   -           eth1       192.168.1.1       -    12 ms    0%  3d 4h
+
+lte (Überall-LTE): its connections are forgotten in 8m
+dsl: lost 9 of 9 probes to 4 targets, nothing received for 0.6 s
+dsl: other programs' routes still lead there: 198.51.100.7, 198.51.100.8
+connections are marked with their provider
+rules through lte: voip, #4
+rules without a reliable provider, unreachable: bank
+rules without a reliable provider, as other traffic: games
+rules through fiber: r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 and 980 more
 ";
     assert_eq!(render(&status, 80, false), expected);
 }

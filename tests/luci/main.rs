@@ -16,6 +16,7 @@ mod page;
 mod rights;
 mod settings;
 mod status;
+mod traffic;
 mod trouble;
 mod uci;
 #[allow(dead_code, reason = "the promises ask more of it")]

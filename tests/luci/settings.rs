@@ -3,6 +3,7 @@
 //! `golden/NAME.before` is a file as a person has it, `golden/NAME.after` what it must be when the page has been used and its changes applied.
 
 mod refuses;
+mod rules;
 mod shows;
 mod writes;
 
@@ -30,6 +31,7 @@ const TWO: &str = "config provider 'fiber'\n\toption interface 'wan'\n\nconfig p
 
 /// The rows of a section type, what is open above the page, and the settings for all.
 const PROVIDERS: &str = "#cbi-failover-provider";
+const RULES: &str = "#cbi-failover-rule";
 const TESTS: &str = "#cbi-failover-test";
 const MODAL: &str = ".modal .cbi-map";
 const SETTINGS: &str = "#cbi-failover-settings";
@@ -102,6 +104,12 @@ impl Router {
 
     fn edit(&self, section: &str) {
         self.browser().click(&format!("tr[data-sid=\"{section}\"] .cbi-button-edit"));
+        self.modal_opens();
+    }
+
+    /// The same for a row by its place, from 0.
+    fn edit_nth(&self, grid: &str, row: usize) {
+        self.browser().click(&format!("{grid} tr[data-sid]:nth-child({}) .cbi-button-edit", row + 1));
         self.modal_opens();
     }
 
@@ -180,6 +188,13 @@ impl Router {
         });
     }
 
+    /// No script has failed. (What LuCI asks for after an apply may not be there.)
+    fn assert_nothing_uncaught(&self) {
+        let uncaught: Vec<String> =
+            self.browser().console().into_iter().filter(|line| line.contains("Uncaught")).collect();
+        assert_eq!(uncaught, Vec::<String>::new());
+    }
+
     /// What the daemon says of a text, without the place.
     fn problems(&self, config: &str) -> Vec<String> {
         let answer = self.page.call("failover", "validate", &json!({ "config": config }));
@@ -187,6 +202,15 @@ impl Router {
         lines.map(|line| line.as_str().unwrap().splitn(3, ':').nth(2).unwrap().trim().to_owned()).collect()
     }
 }
+
+/// Puts a value into a field and tells what the field shows to be wrong with it.
+const TRY: &str = "const field = document.querySelector(arguments[0]);
+    field.value = arguments[1];
+    field.dispatchEvent(new Event('keyup'));
+    const wrong = field.classList.contains('cbi-input-invalid') ? field.getAttribute('data-tooltip') : null;
+    field.value = '';
+    field.dispatchEvent(new Event('keyup'));
+    return wrong;";
 
 /// Whether a modal is open, in the page.
 const OPEN: &str = "document.body?.classList.contains('modal-overlay-active')";

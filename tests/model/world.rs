@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use failoverd::core::Core;
-use failoverd::event::{Action, Event, ProbeToken, ProviderId, State};
+use failoverd::event::{Action, Event, ProbeToken, ProviderId, State, Stranded};
 use failoverd::icmp::Icmp;
 use failoverd::kernel::{Applied, IfIndex, LookupQuestion, Network, Outcome, RouteChange};
 use failoverd::moment::Moment;
@@ -92,6 +92,8 @@ pub struct World {
     pub closed: u64,
     /// Addresses whose connections were to be forgotten, with the time.
     pub forgotten: Vec<(Moment, IpAddr)>,
+    /// Marks whose connections were, or the router's own datagrams alone.
+    pub forgotten_marks: Vec<(Moment, Stranded)>,
     /// The networks that were no provider's then.
     pub inside: Vec<Network>,
     /// What nft was given, and when.
@@ -145,6 +147,7 @@ impl World {
             scripts: vec![],
             closed: 0,
             forgotten: vec![],
+            forgotten_marks: vec![],
             inside: vec![],
             filters: vec![],
             chains: BTreeMap::new(),

@@ -2,7 +2,7 @@
 //! through the right provider, and the way back leaves nothing.
 
 use failoverd::event::{ProviderId, State};
-use failoverd::kernel::{IfIndex, Metric, Network, Route, RulePriority, SCOPE_LINK, TableId};
+use failoverd::kernel::{IfIndex, Metric, Network, Route, RouteOptions, RulePriority, SCOPE_LINK, TableId};
 use failoverd::route_plan::{Member, Plan, Wanted, plan, restore};
 use failoverd::uplink::Uplink;
 use proptest::prelude::*;
@@ -66,6 +66,7 @@ fn uplink(found: &Found, line: u32) -> Uplink {
         address: found.address(line),
         network: Network::new(found.address(line), 24),
         carrier: true,
+        options: RouteOptions::default(),
     }
 }
 
@@ -99,7 +100,7 @@ proptest! {
                 let (id, device) = (ProviderId(id), Some(uplink.device));
                 let (uplink, reliable) = (Some(uplink), *reliable);
                 let (default, weight, carries) = (true, 1, reliable);
-                Member { id, device, uplink, default, weight, carries, source_rule: false, interface: false, reliable, dns }
+                Member { id, device, uplink, default, weight, carries, source_rule: false, interface: false, reliable, dns, networks: &[] }
             });
             let wanted = Wanted {
                 members: members.collect(),

@@ -19,7 +19,9 @@ fn agrees(world: &World) {
     assert_eq!(explained, known, "everybody once, in the order of the status");
     assert_eq!(why.active, status.active.clone().zip(status.active_since));
     let active: Vec<_> = why.providers.iter().filter(|it| it.role == "active").map(|it| it.name.clone()).collect();
-    assert_eq!(active, status.active.into_iter().collect::<Vec<_>>());
+    let used: Vec<_> = status.providers.iter().filter(|it| it.active).map(|it| it.name.clone()).collect();
+    assert_eq!(active, used);
+    assert_eq!(active.first(), status.active.as_ref());
     for (explained, known) in why.providers.iter().zip(&status.providers) {
         assert_eq!((explained.state, explained.since, explained.flaps), (&*known.state, known.since, known.flaps));
         assert!(explained.role != "standby" || known.reliable, "{explained:?}");
@@ -84,11 +86,16 @@ fn seconds(text: &str) -> u64 {
     text.split(' ').map(part).sum()
 }
 
-/// Waits until it is active, `limit` seconds at most; how many passed.
-fn wait_active(world: &mut World, name: &str, limit: u64) -> u64 {
+/// Whether traffic goes through it, alone or with others.
+fn is_used(world: &World, name: &str) -> bool {
+    world.core().status(world.now).providers.iter().any(|it| it.active && it.name == name)
+}
+
+/// Waits until it is used, `limit` seconds at most; how many passed.
+fn wait_used(world: &mut World, name: &str, limit: u64) -> u64 {
     (0..limit)
         .find(|_| {
-            world.active() == name || {
+            is_used(world, name) || {
                 world.pass(secs(1));
                 false
             }
@@ -110,12 +117,13 @@ proptest! {
 
     #[test]
     fn what_is_foretold_comes_true(
-        priorities in prop::collection::vec(1..4u32, 4), manual in any::<bool>(), first in any::<bool>(),
+        priorities in prop::collection::vec(1..4u32, 4), alone in prop::collection::vec(prop::bool::weighted(0.3), 4), manual in any::<bool>(), first in any::<bool>(),
         happenings in prop::collection::vec((0..4u32, 0..7u8, 0..60_u64), 0..12),
         choice in any::<prop::sample::Index>(), seed in any::<u64>(),
     ) {
         let config = || Config::count(4).with(|it| {
             it.providers.iter_mut().zip(&priorities).for_each(|(it, priority)| it.priority = *priority);
+            it.providers.iter_mut().zip(&alone).for_each(|(it, alone)| it.balance = !*alone);
             it.failback = if manual { Failback::Manual } else { Failback::Auto };
             it.last_resort = if first { LastResort::First } else { LastResort::Keep };
         }).check(|it| {
@@ -146,42 +154,53 @@ proptest! {
         let paragraph = |it: &Explained| it.sentences.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let (said, all) = (paragraph(it), why.providers.iter().map(paragraph).collect::<Vec<_>>().join("\n"));
         let now = said.contains("It takes over now.").then(|| "0s".to_owned());
-        if let Some(time) = now.or_else(|| between(&said, "It takes over in ", " if it stays reliable.")) {
+        let joins = between(&said, "It shares the traffic in ", " if it stays reliable.");
+        if let Some(time) = now.or(joins).or_else(|| between(&said, "It takes over in ", " if it stays reliable.")) {
             let foretold = seconds(&time);
-            let waited = wait_active(&mut world, &it.name, foretold + 3);
+            let waited = wait_used(&mut world, &it.name, foretold + 3);
             prop_assert!((foretold..foretold + 3).contains(&waited), "after {}\n{}", waited, all);
         } else if let Some(next) = between(&said, "If it fails, ", " takes over.") {
             unplug(&mut world, &it.name);
             prop_assert_eq!(world.active(), next, "{}", all);
+        } else if let Some(names) = between(&said, "If it fails, its share goes to ", ".") {
+            // Nobody is about to come in between.
+            prop_assume!(status.providers.iter().all(|it| it.failback_in.is_none_or(|time| time > 2)));
+            unplug(&mut world, &it.name);
+            let status = world.core().status(world.now);
+            let mut used: Vec<_> = status.providers.iter().filter(|it| it.active).map(|it| &*it.name).collect();
+            used.sort_unstable();
+            let mut names: Vec<_> = names.split(", ").flat_map(|it| it.split(" and ")).collect();
+            names.sort_unstable();
+            prop_assert_eq!(used, names, "{}", all);
         } else if it.role != "standby" {
             // What the others need is held to their sentences in the scenarios.
             prop_assert!(it.role == "active" || it.role == "unusable", "{}", all);
-        } else if said.contains("It takes over when it has been good for ") {
+        } else if said.contains(" when it has been good for ") {
             let line = u32::from(it.name.chars().next().unwrap()) - u32::from('a');
             world.line(&format!("wan{line}")).rtt = ms(20);
-            prop_assert!(wait_active(&mut world, &it.name, 720) < 720, "{}", all);
+            prop_assert!(wait_used(&mut world, &it.name, 720) < 720, "{}", all);
         } else if let Some(one) = between(&said, "It takes over only if ", " fails.") {
             let waits = why.active.as_ref().is_some_and(|(active, _)| *active != one);
             unplug(&mut world, &one);
             if waits {
-                wait_active(&mut world, &it.name, 700);
+                wait_used(&mut world, &it.name, 700);
             }
-            prop_assert_eq!(world.active(), it.name.clone(), "{}", all);
+            prop_assert!(is_used(&world, &it.name), "{}", all);
         } else if let Some(names) = between(&said, "It takes over only if all of these fail: ", ".") {
             let (last, others) = names.rsplit_once(", ").unwrap();
             // Those that would take over before it, while the active one works.
             let waits = why.active.as_ref().is_some_and(|(active, _)| !names.split(", ").any(|it| it == active));
             unplug(&mut world, others);
             // Its own time could come a moment before theirs.
-            prop_assert!(waits || world.active() != it.name, "{}", all);
+            prop_assert!(waits || !is_used(&world, &it.name), "{}", all);
             unplug(&mut world, last);
             if waits {
-                wait_active(&mut world, &it.name, 700);
+                wait_used(&mut world, &it.name, 700);
             }
-            prop_assert_eq!(world.active(), it.name.clone(), "{}", all);
+            prop_assert!(is_used(&world, &it.name), "{}", all);
         } else if let Some(active) = between(&said, "), or if ", " fails.") {
             unplug(&mut world, &active);
-            prop_assert_eq!(world.active(), it.name.clone(), "{}", all);
+            prop_assert!(is_used(&world, &it.name), "{}", all);
         } else {
             prop_assert!(false, "{}", all);
         }

@@ -1,4 +1,4 @@
-//! The connections of a provider that went down: forgotten once traffic has left it, and no others.
+//! The connections of a provider that went down, where they are not marked: forgotten once traffic has left it, and no others.
 
 use std::net::IpAddr;
 
@@ -68,6 +68,14 @@ fn what_goes_away_is_forgotten_too() {
         world.pass(secs(10));
         assert_eq!(forgotten(&world), [address(0)], "{what}");
     }
+    for gone in [0, 1] {
+        let mut world = healthy(2, Config::count(2), 1);
+        world.feed(Event::Reload(Box::new(Config::count(2).with(|it| drop(it.providers.remove(gone))).0)));
+        world.pass(secs(100));
+        // The line that is nobody's any more has its route again, which goes before ours.
+        let wanted = if gone == 0 { vec![] } else { vec![address(1)] };
+        assert_eq!(forgotten(&world), wanted, "one of two, {gone}");
+    }
 }
 
 #[test]
@@ -105,14 +113,21 @@ fn a_pinned_one_keeps_them_until_unpinned() {
 }
 
 #[test]
-fn failback_and_pins_forget_nothing() {
+fn failback_and_pins_take_them_along() {
     let mut world = healthy(2, Config::count(2), 1);
     world.feed(Event::Pin("b".into()));
     world.pass(secs(5));
-    assert_eq!(world.traffic(), "wan1");
+    assert_eq!((world.traffic().as_str(), forgotten(&world)), ("wan1", vec![address(0)]));
     world.feed(Event::Unpin);
     world.pass(secs(200));
-    assert_eq!((world.traffic().as_str(), forgotten(&world).len()), ("wan0", 0));
+    let wanted = vec![address(0), address(1)];
+    assert_eq!((world.traffic().as_str(), forgotten(&world)), ("wan0", wanted), "nothing keeps them on that line");
+    world.line("wan0").silent = true;
+    world.pass(secs(10));
+    world.line("wan0").silent = false;
+    world.pass(secs(700));
+    let wanted = [0, 1, 0, 1].map(address);
+    assert_eq!((world.traffic().as_str(), forgotten(&world)), ("wan0", wanted.to_vec()));
 }
 
 #[test]
@@ -196,7 +211,8 @@ fn a_link_dialled_again_with_another_device_is_the_same_provider() {
         kernel.add_address("wan0", address(0), 24);
     });
     world.pass(secs(100));
-    assert_eq!((world.traffic().as_str(), world.forgotten.len()), ("wan0", 1));
+    let wanted = vec![address(0), address(1)];
+    assert_eq!((world.traffic().as_str(), forgotten(&world)), ("wan0", wanted), "and when traffic came back");
 }
 
 #[test]

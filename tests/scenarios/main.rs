@@ -9,11 +9,13 @@ mod adversity;
 mod advice;
 mod cadence;
 mod connections;
+mod drain;
 mod evidence;
 mod kernel;
 mod marks;
 mod names;
 mod netifd;
+mod networks;
 mod outage;
 mod policy;
 mod quality;
@@ -29,6 +31,7 @@ mod sysctls;
 mod targets;
 mod tiers;
 mod why;
+mod why_traffic;
 
 use model::{Config, World, secs};
 

@@ -12,27 +12,27 @@ fn why(world: &World) -> Explanation {
     world.core().why(world.now)
 }
 
-fn explained(world: &World, name: &str) -> Explained {
+pub(super) fn explained(world: &World, name: &str) -> Explained {
     why(world).providers.into_iter().find(|it| it.name == name).unwrap()
 }
 
 /// The paragraph of a provider.
-fn said(world: &World, name: &str) -> String {
+pub(super) fn said(world: &World, name: &str) -> String {
     explained(world, name).sentences.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The whole in one line, with its code.
-fn headline(world: &World) -> (String, &'static str) {
+pub(super) fn headline(world: &World) -> (String, &'static str) {
     let explanation = why(world);
     (explanation.sentence.to_string(), explanation.reason_code)
 }
 
-fn code(world: &World, name: &str) -> (&'static str, &'static str) {
+pub(super) fn code(world: &World, name: &str) -> (&'static str, &'static str) {
     let it = explained(world, name);
     (it.role, it.reason_code)
 }
 
-const DEAD: &str = "lost 9 of 9 probes to 4 targets, nothing received for 0.6 s";
+pub(super) const DEAD: &str = "lost 9 of 9 probes to 4 targets, nothing received for 0.6 s";
 
 #[test]
 fn a_silent_cut_and_the_way_back() {
@@ -222,12 +222,12 @@ fn with_one_provider_there_is_nothing_to_choose() {
 
 #[test]
 fn equals_do_not_push_each_other_aside() {
-    let mut world =
-        healthy(3, Config::count(3).with(|it| (it.providers[1].priority, it.providers[1].balance) = (1, false)), 1);
+    let alone = Config::count(3).with(|it| (it.providers[1].priority, it.providers[1].balance) = (1, false));
+    let mut world = healthy(3, alone, 1);
     assert_eq!(code(&world, "b"), ("standby", "equal_priority"));
     assert!(
         said(&world, "b")
-            .contains("It is not active because a works and has the same priority, 1. It takes over only if a fails.")
+            .contains("It is not active because a works and has the same priority, 1. It takes over only if a fails. It shares no traffic ('option balance' is 0).")
     );
     world.line("wan0").silent = true;
     world.pass(secs(10));

@@ -75,7 +75,7 @@ const OPTIONS: &[(&str, &str, Fate)] = &[
     ("rule", "ipset", Read),
     ("rule", "sticky", Read),
     ("rule", "timeout", Read),
-    ("rule", "logging", Read),
+    ("rule", "logging", LeftOut(&["0"], FIREWALL)),
     ("rule", "label", Read),
 ];
 

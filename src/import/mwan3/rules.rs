@@ -1,16 +1,29 @@
-//! mwan3's rules: the one that all other traffic meets gives the policy; the others have no counterpart and are listed.
+//! mwan3's rules: the one that all other traffic meets gives the policy of the default route, the others become rules.
 //!
-//! mwan3 uses the first rule that matches, so what comes behind the one for everything is without effect.
+//! mwan3 uses the first rule that matches, as failoverd does, so what comes behind the one for everything is without effect.
 
-use super::{Notes, name_of, value, words};
+use super::{Member, Notes, name_of, value, words};
+use crate::draft::Section as Drafted;
+use crate::import::line::Rule;
+use crate::settings::schema::{OptionSpec, SectionKind};
 use crate::uci::{self, Section, Short};
 
-/// Policies that are always there, without members.
+/// Policies that are always there, without members: as everything else, and nowhere.
 const BUILTIN: [&str; 3] = ["default", "unreachable", "blackhole"];
 
-/// The policy of the default route, if a rule or the lack of others names one. Lists all other rules.
-pub(super) fn default_policy<'a>(notes: &mut Notes<'_>, sections: &'a [Section]) -> Option<&'a Section> {
+/// Conditions without counterpart, and why.
+const WITHOUT: [(&str, &str); 2] = [
+    ("ipset", "failoverd knows no such sets: list dest takes their addresses"),
+    ("src_iface", "list device of a rule wants the name of the network device"),
+];
+
+/// The policy of the default route, if a rule or the lack of others names one, and the rules before that rule.
+pub(super) fn read<'a>(
+    notes: &mut Notes<'_>,
+    sections: &'a [Section],
+) -> (Option<&'a Section>, Vec<(&'a Section, &'a str)>) {
     let mut default: Option<(&Section, &str)> = None;
+    let mut narrower = Vec::new();
     for rule in sections.iter().filter(|section| section.kind == "rule") {
         if value(rule, "enabled").is_some_and(|(_, text)| uci::boolean(text) == Some(false)) {
             continue;
@@ -29,13 +42,7 @@ pub(super) fn default_policy<'a>(notes: &mut Notes<'_>, sections: &'a [Section])
         } else if matches_all(rule) {
             default = Some((rule, policy));
         } else {
-            let text = format!(
-                "rule '{rule_name}' sent {} through policy '{}': failoverd has no rules yet, so this traffic takes the \
-                 default route",
-                what_it_matches(rule),
-                Short(policy)
-            );
-            notes.left_out(rule.line, text);
+            narrower.push((rule, policy));
         }
     }
     let policies = || sections.iter().filter(|section| section.kind == "policy");
@@ -48,7 +55,7 @@ pub(super) fn default_policy<'a>(notes: &mut Notes<'_>, sections: &'a [Section])
             }
             None => "No policy is there: the order of preference is that of the interfaces in the file.".to_owned(),
         });
-        return first;
+        return (first, narrower);
     };
     let policy = policies().find(|policy| policy.name.as_deref() == Some(wanted));
     if policy.is_none() {
@@ -60,7 +67,134 @@ pub(super) fn default_policy<'a>(notes: &mut Notes<'_>, sections: &'a [Section])
         );
         notes.left_out(rule.line, text);
     }
-    policy
+    (policy, narrower)
+}
+
+/// Translates the rules; `default` has the members of the default route's policy, `members` finds those of any.
+pub(super) fn translate<'a>(
+    notes: &mut Notes<'_>,
+    rules: &[(&'a Section, &'a str)],
+    policies: &[(&'a Section, Vec<Member<'a>>)],
+    default: Option<&Section>,
+) {
+    let members = |policy: &Section| policies.iter().find(|(known, _)| std::ptr::eq(*known, policy)).map(|(_, it)| it);
+    let as_default = |policy: &Section| {
+        default.is_some_and(|default| members(default).map(|it| shape(it)) == members(policy).map(|it| shape(it)))
+    };
+    // Exceptions from rules behind them; without such a rule they say what holds anyway.
+    let mut exceptions: Vec<Rule> = Vec::new();
+    for &(section, wanted) in rules {
+        let name = Short(name_of(section));
+        let policy = policies.iter().find(|(policy, _)| policy.name.as_deref() == Some(wanted));
+        let Some(mut rule) = conditions(notes, section, wanted) else { continue };
+        match policy {
+            None if !BUILTIN.contains(&wanted) => {
+                let text = format!("rule '{name}' uses policy '{}', which is not there; left out", Short(wanted));
+                notes.left_out(section.line, text);
+                continue;
+            }
+            _ if policy.map_or(wanted == "default", |(policy, _)| as_default(policy)) => {
+                exceptions.push(rule);
+                continue;
+            }
+            Some((policy, members)) => {
+                rule.uses = members.iter().map(|member| member.interface.to_owned()).collect();
+                let equals =
+                    members.windows(2).any(|pair| pair.first().map(|it| it.metric) == pair.last().map(|it| it.metric));
+                if equals {
+                    let text = format!(
+                        "rule '{name}': policy '{}' shared this traffic; a rule of failoverd uses the first of its providers that is \
+                         reliable",
+                        Short(wanted)
+                    );
+                    notes.left_out(section.line, text);
+                }
+                if value(policy, "last_resort").is_none_or(|(_, text)| text != "default") {
+                    rule.section.set("fallback", "unreachable");
+                }
+            }
+            None => rule.section.set("fallback", "unreachable"),
+        }
+        if value(section, "sticky").is_some_and(|(_, text)| uci::boolean(text) == Some(true)) {
+            notes.decided(format!(
+                "Rule '{name}' is sticky by itself: it uses one provider as long as that is reliable."
+            ));
+        }
+        notes.rules.append(&mut exceptions);
+        notes.rules.push(rule);
+    }
+    for exception in exceptions {
+        notes.decided(format!(
+            "Rule '{}' is not needed: its traffic goes the way of all other, and a client keeps its provider to a server.",
+            Short(&exception.section.name)
+        ));
+    }
+}
+
+/// What tells policies apart, whatever their members are called: who comes when, with which share.
+fn shape<'a>(members: &[Member<'a>]) -> Vec<(&'a str, usize, u32)> {
+    let place = |member: &Member<'_>| members.iter().filter(|other| other.metric < member.metric).count();
+    let weight = |member: &Member<'_>| {
+        if members.iter().filter(|other| other.metric == member.metric).count() > 1 { member.weight } else { 1 }
+    };
+    members.iter().map(|member| (member.interface, place(member), weight(member))).collect()
+}
+
+/// A rule with its conditions; without, they cannot be expressed, and it must not mean more than it did.
+fn conditions(notes: &mut Notes<'_>, section: &Section, policy: &str) -> Option<Rule> {
+    let name = Short(name_of(section)).to_string();
+    let (what, through) = (what_it_matches(section), Short(policy).to_string());
+    let refuse = |notes: &mut Notes<'_>, line: u32, why: &str| {
+        notes.left_out(line, format!("rule '{name}' sent {what} through policy '{through}': {why}; left out"));
+    };
+    for (option, why) in WITHOUT {
+        if let Some((line, _)) = value(section, option) {
+            refuse(notes, line, why);
+            return None;
+        }
+    }
+    let mut drafted = Drafted::new(name_of(section));
+    let proto = value(section, "proto").map(|(_, text)| text).filter(|text| *text != "all");
+    let has_ports = proto.is_none_or(|text| ["tcp", "udp"].contains(&text));
+    for (theirs, ours) in [
+        ("src_ip", "src"),
+        ("dest_ip", "dest"),
+        ("proto", "proto"),
+        ("src_port", "src_port"),
+        ("dest_port", "dest_port"),
+    ] {
+        let ports = theirs.ends_with("port");
+        if ports && !has_ports {
+            continue;
+        }
+        let mut values: Vec<String> = Vec::new();
+        for (line, word) in words(section, theirs) {
+            for item in word.split(',').filter(|item| !["", "all", "0.0.0.0/0"].contains(item)) {
+                let item = if ports { item.replace(':', "-") } else { item.to_owned() };
+                match OptionSpec::find(SectionKind::Rule, ours).map(|spec| spec.accepts(&item)) {
+                    Some(Err(why)) => {
+                        refuse(notes, line, &format!("{theirs} '{}' {why}", Short(&item)));
+                        return None;
+                    }
+                    _ if values.contains(&item) => {}
+                    _ => values.push(item),
+                }
+            }
+        }
+        if ports && proto.is_none() && !values.is_empty() {
+            notes.decided(format!(
+                "Rule '{name}' is for tcp and udp, the protocols with ports; mwan3 ignored its {theirs}."
+            ));
+        }
+        if !values.is_empty() {
+            drafted.lists.push((ours, values));
+        }
+    }
+    // The router's own connections met the rules of mwan3 as well.
+    if !drafted.lists.iter().any(|(name, _)| *name == "src") {
+        drafted.set("local", "1");
+    }
+    Some(Rule { section: drafted, uses: Vec::new() })
 }
 
 fn is_ipv6(rule: &Section) -> bool {
@@ -94,9 +228,6 @@ fn what_it_matches(rule: &Section) -> String {
             text += before;
             text += &Short(&values.join(" ")).to_string();
         }
-    }
-    if value(rule, "sticky").is_some_and(|(_, text)| uci::boolean(text) == Some(true)) {
-        text += ", each client through one line (sticky),";
     }
     text
 }

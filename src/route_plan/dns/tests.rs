@@ -1,8 +1,9 @@
+use super::super::networks::METRIC;
 use super::super::tests::{DHCP, foreign, fulfilled, ip, uplink, wanted, with};
 use super::super::{plan, restore};
 use super::*;
 use crate::event::State;
-use crate::kernel::{Address, IfIndex, PROTOCOL, PROTOCOL_BOOT, RouteChange, RouteKind};
+use crate::kernel::{Address, IfIndex, PROTOCOL, PROTOCOL_BOOT, RouteChange, RouteKind, SCOPE_LINK};
 
 const FAR: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 53));
 const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 54));
@@ -15,7 +16,7 @@ fn ways(routes: &[Route]) -> Ways {
 }
 
 fn host(server: IpAddr, n: u8) -> Route {
-    host_route(&uplink(n), Network::new(server, 32))
+    through(&uplink(n), Network::new(server, 32))
 }
 
 #[test]

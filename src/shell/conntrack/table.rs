@@ -1,4 +1,5 @@
-//! The kernel's connection table over ctnetlink: gone through once, and what belongs to given addresses deleted on the way.
+//! The kernel's connection table over ctnetlink: gone through once, and what belongs to given addresses deleted on the way, or all of it
+//! counted; or what has a mark deleted without looking.
 //!
 //! Called by the thread in `conntrack`; may wait. `entry` knows the bytes.
 
@@ -7,8 +8,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use failoverd::kernel::Network;
+
 use super::Search;
-use super::entry::{Entry, dump_request, mentions};
+use super::entry::{Entry, Marked, Sign, dump_request, mentions};
 use crate::shell::netlink::message::{ACK, DONE, DUMP, DUMP_INTERRUPTED, Message, REQUEST, Received, messages};
 use crate::shell::netlink::wire::Malformed;
 
@@ -50,13 +53,40 @@ pub(super) type Delete = (usize, Message);
 pub(super) fn walk(search: &Search) -> io::Result<Walk> {
     let (mut reader, mut writer) = (Reader::open()?, Writer::open()?);
     let mut walk = Walk { tallies: vec![Tally::default(); search.addresses.len()], interrupted: false };
-    while let Some(deletes) = reader.next(search)? {
+    let mut more = true;
+    while more {
+        let mut deletes = Vec::new();
+        more = reader.next(&mut |message| {
+            let entry = Some(message).filter(|it| mentions(it.body, &search.addresses)).and_then(entry);
+            deletes.extend(entry.and_then(|entry| Some((entry.needs(search)?, entry.delete()))));
+        })?;
         for together in deletes.chunks(TOGETHER) {
             writer.delete(together, &mut walk.tallies)?;
         }
     }
     walk.interrupted = reader.interrupted;
     Ok(walk)
+}
+
+/// How many connections there are with each sign, the first that fits; and of all others.
+pub(super) fn count(signs: &[Sign], inside: &[Network]) -> io::Result<Vec<u32>> {
+    let mut reader = Reader::open()?;
+    let mut counts = vec![0; signs.len() + 1];
+    while reader.next(&mut |message| {
+        let Some(entry) = entry(message) else { return };
+        let place = signs.iter().position(|sign| entry.is_of(sign, inside)).unwrap_or(signs.len());
+        counts.get_mut(place).into_iter().for_each(|count| *count += 1);
+    })? {}
+    Ok(counts)
+}
+
+/// Has the kernel delete all connections with a mark.
+pub(super) fn delete_marked(marked: Marked) -> io::Result<()> {
+    Writer::open()?.delete(&[(0, marked.delete())], &mut [])
+}
+
+fn entry<'a>(message: &Received<'a>) -> Option<Entry<'a>> {
+    Entry::parse(message.kind, message.body)
 }
 
 /// A dump under way.
@@ -76,32 +106,24 @@ impl Reader {
         Ok(Self { socket, buffer: vec![0; DATAGRAM], done: false, interrupted: false })
     }
 
-    /// What is to be deleted of the next datagram; `None`: that was all.
-    pub(super) fn next(&mut self, search: &Search) -> io::Result<Option<Vec<Delete>>> {
-        if self.done {
-            return Ok(None);
-        }
+    /// Shows each message of the next datagram. False: that was all.
+    pub(super) fn next(&mut self, see: &mut dyn FnMut(&Received<'_>)) -> io::Result<bool> {
         let length = match self.socket.read(&mut self.buffer) {
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 self.interrupted = true;
-                return Ok(None);
+                return Ok(false);
             }
             other => other?,
         };
-        let mut deletes = Vec::new();
         for message in split(&self.buffer, length)? {
             self.interrupted |= message.flags & DUMP_INTERRUPTED != 0;
             match message.verdict() {
                 Some(0) => self.done |= message.kind == DONE,
                 Some(code) => return Err(io::Error::from_raw_os_error(code)),
-                None if !mentions(message.body, &search.addresses) => {}
-                None => {
-                    let Some(entry) = Entry::parse(message.kind, message.body) else { continue };
-                    deletes.extend(entry.needs(search).map(|address| (address, entry.delete())));
-                }
+                None => see(&message),
             }
         }
-        Ok(Some(deletes))
+        Ok(!self.done)
     }
 }
 

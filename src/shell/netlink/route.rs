@@ -324,7 +324,7 @@ mod tests {
                 destination: Network::ANY_V4,
                 metric: Metric(1_001_000_000),
                 tos: 0,
-                protocol: 102,
+                protocol: 4,
                 kind: RouteKind::Unicast,
                 scope: 0,
                 device: Some(IfIndex(7)),

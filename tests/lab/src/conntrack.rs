@@ -30,6 +30,8 @@ pub struct Connection {
     pub reply: Tuple,
     /// Conntrack zone; 0 is none.
     pub zone: u16,
+    /// Its mark.
+    pub mark: u32,
 }
 
 impl Connection {
@@ -38,7 +40,13 @@ impl Connection {
     pub fn translated(source: SocketAddrV4, destination: SocketAddrV4, outside: Ipv4Addr) -> Connection {
         let outside = SocketAddrV4::new(outside, source.port());
         let reply = Tuple { source: destination, destination: outside };
-        Connection { protocol: libc::IPPROTO_UDP as u8, original: Tuple { source, destination }, reply, zone: 0 }
+        Connection {
+            protocol: libc::IPPROTO_UDP as u8,
+            original: Tuple { source, destination },
+            reply,
+            zone: 0,
+            mark: 0,
+        }
     }
 }
 
@@ -63,7 +71,17 @@ impl ConnectionTable {
 
     /// Adds an entry that stays for an hour.
     pub fn add(&mut self, connection: &Connection) -> Result<()> {
-        let Connection { protocol, original, reply, zone } = connection;
+        self.write(connection, 0)
+    }
+
+    /// Adds one that has seen an answer.
+    pub fn add_answered(&mut self, connection: &Connection) -> Result<()> {
+        // IPS_CONFIRMED, without which the kernel refuses, and IPS_SEEN_REPLY.
+        self.write(connection, 8 | 2)
+    }
+
+    fn write(&mut self, connection: &Connection, status: u32) -> Result<()> {
+        let Connection { protocol, original, reply, zone, mark } = connection;
         let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         let mut request = Request::new(SUBSYSTEM, flags)
             .raw(&HEADER)
@@ -74,8 +92,14 @@ impl ConnectionTable {
             // CTA_PROTOINFO, CTA_PROTOINFO_TCP, its state: established.
             request = request.nested(4 | NESTED, |info| info.nested(1 | NESTED, |tcp| tcp.attribute(1, &[3])));
         }
+        if status != 0 {
+            request = request.attribute(3, &status.to_be_bytes());
+        }
         if *zone != 0 {
             request = request.attribute(18, &zone.to_be_bytes());
+        }
+        if *mark != 0 {
+            request = request.attribute(8, &mark.to_be_bytes());
         }
         self.netlink.change(request).during(format!("add {connection:?} to the connection table"))
     }
@@ -110,7 +134,8 @@ fn read(reply: &Reply) -> Option<Connection> {
     let (protocol, original) = read_tuple(part(1)?)?;
     let (_, reply) = read_tuple(part(2)?)?;
     let zone = part(18).and_then(|value| value.try_into().ok()).map_or(0, u16::from_be_bytes);
-    Some(Connection { protocol, original, reply, zone })
+    let mark = part(8).and_then(|value| value.try_into().ok()).map_or(0, u32::from_be_bytes);
+    Some(Connection { protocol, original, reply, zone, mark })
 }
 
 fn read_tuple(bytes: &[u8]) -> Option<(u8, Tuple)> {

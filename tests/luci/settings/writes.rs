@@ -38,9 +38,7 @@ fn what_is_written_is_what_a_person_would_write() {
         // LuCI loads the page again.
         router.browser().wait("the page after it", &format!("!{OPEN} && document.querySelector({})", json!(PROVIDERS)));
     }
-    let uncaught: Vec<String> =
-        router.browser().console().into_iter().filter(|line| line.contains("Uncaught")).collect();
-    assert_eq!(uncaught, Vec::<String>::new());
+    router.assert_nothing_uncaught();
 }
 
 fn edit_one_field(router: &Router) {
@@ -51,6 +49,11 @@ fn edit_one_field(router: &Router) {
     router.tab("test");
     router.edit("web");
     router.save_modal();
+    router.tab("rule");
+    for rule in 0..2 {
+        router.edit_nth(RULES, rule);
+        router.save_modal();
+    }
     assert_eq!(router.changes(), json!({}), "looking changes nothing");
     router.tab("provider");
     router.edit("fiber");

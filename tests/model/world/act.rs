@@ -60,7 +60,7 @@ impl World {
                 assert_eq!(early, None, "forgotten while a slot of its provider is first");
                 self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));
             }
-            Action::ForgetConnections(_) => {}
+            Action::ForgetConnections(marked) => self.forgotten_marks.push((self.now, marked)),
             Action::Filter(text) => {
                 let others = self.queue.values().any(|it| matches!(it, Pending::Filter(_)));
                 assert!(!others, "one at a time");

@@ -203,3 +203,57 @@ fn what_the_kernel_refuses_without_privilege() {
         assert!(matches!(refused, Outcome::Refused(_)), "nonsense is refused, and told: {refused:?}");
     });
 }
+
+#[test]
+fn options_come_back_as_they_were_written() {
+    with_kernel(|mut kernel| {
+        let none = RouteOptions::default();
+        let every = RouteOptions {
+            mtu: Some(68),
+            advmss: Some(40),
+            initcwnd: Some(1),
+            initrwnd: Some(1000),
+            quickack: Some(1),
+        };
+        let limits = RouteOptions { mtu: Some(65_520), advmss: Some(65_495), initcwnd: Some(1000), ..none };
+        let zeros =
+            RouteOptions { mtu: Some(0), advmss: Some(0), initcwnd: Some(0), initrwnd: Some(0), quickack: Some(0) };
+        for (options, shown, why) in [
+            (every, every, "the least, or what is usual"),
+            (limits, limits, "the most, whatever the mtu of the device: the kernel does not compare"),
+            (RouteOptions { mtu: Some(65_535), ..none }, RouteOptions { mtu: Some(65_520), ..none }, "a limit of IP"),
+            (RouteOptions { advmss: Some(65_500), ..none }, RouteOptions { advmss: Some(65_495), ..none }, "of TCP"),
+            (zeros, none, "zeros are taken and not shown again"),
+            (none, none, "gone again"),
+        ] {
+            let route = Route { options, ..default_route("wan0", "192.168.1.1", 2) };
+            // One REPLACE: only the options differ.
+            assert_eq!(kernel.apply(&RouteChange::Write(route.clone())), Outcome::Done, "{why}");
+            assert_eq!(defaults(&kernel.snapshot(&[]).unwrap()), [&Route { options: shown, ..route }], "{why}");
+        }
+        let route = Route { options: every, ..default_route("wan0", "192.168.1.1", 2) };
+        assert_eq!(kernel.apply(&RouteChange::Write(route.clone())), Outcome::Done);
+        let shown = ip("route show default");
+        let words =
+            "default via 192.168.1.1 dev wan0 proto 102 metric 2 mtu 68 advmss 40 initcwnd 1 initrwnd 1000 quickack 1";
+        assert_eq!(shown.trim(), words, "and `ip` reads them like us");
+        assert_eq!(kernel.apply(&RouteChange::Delete(route)), Outcome::Done);
+        assert_eq!(ip("route show default"), "");
+    });
+}
+
+#[test]
+fn two_routes_to_one_network_at_one_metric_stand_side_by_side() {
+    with_kernel(|mut kernel| {
+        ip("route add 203.0.113.0/24 via 192.168.1.1 dev wan0 proto static metric 4294967295");
+        let before = ip("route show 203.0.113.0/24");
+        let ours = Route {
+            destination: Network::new("203.0.113.0".parse().unwrap(), 24),
+            ..default_route("wan1", "192.168.2.1", u32::MAX)
+        };
+        assert_eq!(kernel.apply(&RouteChange::Append(ours.clone())), Outcome::Done);
+        assert!(ip("route get 203.0.113.5").contains("dev wan0"), "theirs goes before");
+        assert_eq!(kernel.apply(&RouteChange::Delete(ours)), Outcome::Done);
+        assert_eq!(ip("route show 203.0.113.0/24"), before);
+    });
+}

@@ -20,6 +20,7 @@ fn uplink_of(device: &str, network: &str) -> Uplink {
         address,
         network: Network::new(address, 24),
         carrier: true,
+        options: RouteOptions::default(),
     }
 }
 
@@ -36,6 +37,7 @@ fn wanted<'a>(uplinks: &'a [Uplink; 2], dns: [&'a [IpAddr]; 2], slots: [usize; 2
         interface: false,
         reliable: true,
         dns,
+        networks: &[],
     };
     Wanted {
         members: (1..).zip(uplinks.iter().zip(dns)).map(member).collect(),

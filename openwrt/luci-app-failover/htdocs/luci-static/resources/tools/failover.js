@@ -17,7 +17,8 @@ const STATES = {
 	disabled: _('Disabled')
 };
 
-const call = (method, ...params) => rpc.declare({ object: 'failover', method, params, reject: true });
+/* Connections are counted for a while: nothing else is to wait for that. */
+const call = (method, ...params) => rpc.declare({ object: 'failover', method, params, reject: true, nobatch: method == 'connections' });
 
 document.head.appendChild(E('link', {
 	'rel': 'stylesheet',
@@ -28,6 +29,7 @@ return baseclass.extend({
 	status: call('status'),
 	why: call('why', 'parts'),
 	series: call('series', 'since', 'step'),
+	connections: call('connections'),
 	check: call('check', 'provider'),
 	pin: call('pin', 'provider'),
 	unpin: call('unpin'),
@@ -130,7 +132,7 @@ return baseclass.extend({
 
 	/* It works, but only because one that is wanted more does not: nobody should have to read a sentence to notice. */
 	stoodIn({ providers, pin }, active) {
-		return !pin && providers.some(p => p.priority < active.priority && (!p.reliable || p.state == 'degraded') && ![ 'checking', 'disabled' ].includes(p.state));
+		return !pin && providers.some(p => p.default && p.priority < active.priority && (!p.reliable || p.state == 'degraded') && ![ 'checking', 'disabled' ].includes(p.state));
 	},
 
 	/* What the daemon says of the configuration, without the place in a file that nobody here sees. */

@@ -183,7 +183,7 @@ const GridSection = Section.extend({
 			'id': `cbi-${this.config}-${sid}`, 'class': 'tr cbi-section-table-row', 'data-sid': sid, 'data-section-id': sid,
 			'dragover': ev => this.handleDragOver(ev), 'drop': ev => this.handleDrop(ev), 'touchend': ev => this.handleTouchEnd(ev)
 		}, [
-			E('td', { 'class': 'td cbi-value-field cbi-section-table-titles' }, [ sid ]),
+			E('td', { 'class': 'td cbi-value-field cbi-section-table-titles' }, [ this.titleFn('sectiontitle', sid) ?? sid ]),
 			...this.columns().map(option => E('td', { 'class': 'td cbi-value-field', 'data-title': option.title, 'data-name': option.option },
 				option.textvalue(sid) ?? E('em', {}, [ _('none') ]))),
 			this.renderRowActions(sid)

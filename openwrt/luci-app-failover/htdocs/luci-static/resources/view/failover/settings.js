@@ -18,41 +18,55 @@ const Interfaces = widgets.NetworkSelect.prototype;
 
 /* What nearly everybody looks at. The rest follows in the order of the daemon's table, on other tabs. */
 const MAIN = {
-	provider: [ 'enabled', 'description', 'interface', 'device', 'priority', 'metered', 'cold_standby', 'weight', 'test' ],
+	provider: [ 'enabled', 'description', 'interface', 'device', 'priority', 'weight', 'metered', 'cold_standby', 'test' ],
 	test: [ 'type', 'target' ],
+	rule: [ 'enabled', 'src', 'dest', 'proto', 'dest_port', 'use', 'fallback' ],
 	failover: [ 'enabled', 'failback', 'failback_delay', 'last_resort', 'pin' ]
 };
 
 /* What belongs together, on tabs of its own. */
 const TABS = {
+	traffic: [ 'balance', 'default', 'inbound', 'drain', 'flush_conntrack', 'static_routes', 'sticky' ],
 	quality: [ 'quality_window', 'max_loss', 'recover_loss', 'max_latency', 'recover_latency', 'max_jitter' ],
 	recovery: [ 'recover', 'recover_after', 'recover_script' ]
 };
 
 /* What the rows of a grid show. */
-const COLUMNS = [ 'enabled', 'interface', 'priority', 'metered', 'type', 'target' ];
+const COLUMNS = [ 'enabled', 'interface', 'priority', 'weight', 'metered', 'type', 'target', 'src', 'dest', 'proto', 'dest_port', 'use' ];
 
 const TITLES = {
 	address: _('Source address'),
+	advmss: _('TCP segment size'),
 	attempt_interval: _('Time between attempts'),
 	attempts: _('Further attempts'),
+	balance: _('Share traffic'),
 	base_priority: _('First rule priority'),
 	base_table: _('First routing table'),
 	cold_standby: _('Cold standby'),
+	default: _('Default traffic'),
 	description: _('Description'),
+	dest: _('Destination'),
+	dest_port: _('Destination ports'),
 	device: _('Device'),
 	dns_routes: _('Routes to DNS servers'),
 	down: _('Failures until unreliable'),
+	drain: _('Connections after failback'),
+	dscp: _('DSCP'),
 	enabled: _('Enabled'),
 	expect: _('Expected answer'),
 	failback: _('Failback'),
 	failback_delay: _('Failback delay'),
+	fallback: _('None reliable'),
 	flush_conntrack: _('Forget connections'),
 	gateway: _('Gateway'),
 	history: _('Results kept'),
+	inbound: _('Answer where it came in'),
+	initcwnd: _('First congestion window'),
+	initrwnd: _('First receive window'),
 	interface: _('Interface'),
 	interval: _('Check interval'),
 	last_resort: _('None reliable'),
+	local: _('Own connections'),
 	log_level: _('Log level'),
 	mark_mask: _('Mark mask'),
 	max_failed: _('Failures allowed'),
@@ -61,10 +75,13 @@ const TITLES = {
 	max_loss: _('Most loss'),
 	metered: _('Metered'),
 	min_timeout: _('Shortest timeout'),
+	mtu: _('MTU'),
 	pin: _('Pinned provider'),
 	priority: _('Priority'),
+	proto: _('Protocol'),
 	quality_window: _('Probes measured'),
 	query: _('Name asked for'),
+	quickack: _('Quick acknowledgements'),
 	record: _('Record type'),
 	recover: _('Recovery'),
 	recover_after: _('Recovery after'),
@@ -76,9 +93,13 @@ const TITLES = {
 	script: _('Script'),
 	size: _('Size'),
 	source_rules: _('Source rules'),
+	src: _('Source'),
+	src_port: _('Source ports'),
 	standby_interval: _('Standby check interval'),
 	start_metric: _('First metric'),
+	static_routes: _('Static routes'),
 	status: _('Expected status'),
+	sticky: _('Keep static routes'),
 	takeover: _('Take over other routes'),
 	target: _('Targets'),
 	test: _('Tests'),
@@ -86,6 +107,7 @@ const TITLES = {
 	ttl: _('TTL'),
 	type: _('Type'),
 	up: _('Successes until reliable'),
+	use: _('Providers'),
 	weight: _('Weight')
 };
 
@@ -95,6 +117,7 @@ const OCTET = '(\\d|[1-9]\\d|1\\d\\d|2[0-4]\\d|25[0-5])';
 const IPV4 = new RegExp(`^${OCTET}(\\.${OCTET}){3}$`);
 const LABEL = '(?!-)[\\w-]{0,62}\\w';
 const NAME = new RegExp(`^(?=.{1,253}\\.?$)(${LABEL}\\.)*${LABEL}\\.?$`);
+const NETWORK = new RegExp(`^${OCTET}(\\.${OCTET}){3}(/([12]?\\d|3[0-2]))?$`);
 /* Host and port of a target, by the type of the test; a script understands what it likes. */
 const TARGETS = { ping: /^([^:/]+)$/, tcp: /^([^:/]+)(?::(\d+))?$/, dns: /^([^:/]+)(?::(\d+))?$/, http: /^http:\/\/([^:/]+)(?::(\d+))?(?:\/[!-~]*)?$/ };
 
@@ -104,9 +127,11 @@ let known = [];    /* the problems of the configuration as it is */
 
 /* Without the daemon there is no table: the main options as plain text are better than none. */
 function table() {
-	const types = { interface: 'interface', device: 'device', test: 'test', pin: 'provider' };
+	const types = { interface: 'interface', device: 'device', test: 'test', pin: 'provider', use: 'provider' };
+	const lists = [ 'test', 'target', 'src', 'dest', 'proto', 'dest_port', 'use' ];
+
 	return schema?.options ?? Object.keys(MAIN).flatMap(type => MAIN[type].map(name => ({
-		name, sections: [ type ], type: types[name] ?? 'text', list: [ 'test', 'target' ].includes(name)
+		name, sections: [ type ], type: types[name] ?? 'text', list: lists.includes(name)
 	})));
 }
 
@@ -114,6 +139,25 @@ function names(type) {
 	const found = uci.sections(CONFIG, type).map(section => section['.name']);
 
 	return (type == 'test' && !found.length && schema) ? [ schema.builtin_test.name ] : found;
+}
+
+/* How a section is called where it has no name: by its place, as the daemon does. */
+function nameOf(sid) {
+	const { '.anonymous': anonymous, '.type': type } = uci.get(CONFIG, sid) ?? {};
+
+	return anonymous ? `#${1 + names(type).indexOf(sid)}` : sid;
+}
+
+/* The part of the traffic that a provider gets while all of its tier are reliable. */
+function share(sid) {
+	const all = names('provider');
+	const value = (it, name, otherwise = 1) => uci.get(CONFIG, it, name) ?? otherwise;
+	const place = it => +value(it, 'priority', 1 + all.indexOf(it));
+	const weight = it => +value(it, 'weight');
+	const tier = all.filter(it => place(it) == place(sid) && [ 'enabled', 'balance', 'default' ].every(name => WORDS[value(it, name)] == '1'));
+	const percent = 100 * weight(sid) / tier.reduce((sum, it) => sum + weight(it), 0);
+
+	return tier.includes(sid) && percent < 100 ? `(${failover.percent(percent)})` : '';
 }
 
 function isTarget(type, text) {
@@ -125,17 +169,26 @@ function isTarget(type, text) {
 /* Whether an option takes a value, as far as its type and limits tell, a target in a test of this type; the rest is asked of the daemon. */
 function judge(spec, value, type) {
 	const within = number => number >= spec.min && number <= spec.max;
-	const counted = /^\d+$/.test(value) && within(+value);
+	const whole = /^\d+$/.test(value);
+	const counted = whole && within(+value);
+	const [ , first, last = first ] = value.match(/^(\d+)(?:-(\d+))?$/) ?? [];
 	const [ , number, unit ] = value.match(/^(\d+(?:\.\d+)?)(ms|s|m|h)?$/) ?? [];
+	const lasting = within(number * MILLISECONDS[unit ?? 's']);
 	const fine = {
-		duration: within(number * MILLISECONDS[unit ?? 's']),
+		duration: lasting,
+		drain: lasting || value == 'keep' || value == 'cut',
 		number: counted,
 		count_or_all: counted || value == 'all',
 		address: IPV4.test(value),
 		target: isTarget(type, value),
 		name: NAME.test(value),
 		script: value[0] == '/',
-		gateway: IPV4.test(value) || value == 'none'
+		gateway: IPV4.test(value) || value == 'none',
+		network: NETWORK.test(value) && !value.endsWith('/0'),
+		address_match: NETWORK.test(value.replace(/^!\s*/, '')),
+		ports: +first <= +last && last < 65536,
+		protocol: /^(tcp|udp|icmp|sctp|gre|esp|ah)$/.test(value) || (whole && value < 256),
+		dscp: /^(cs[0-7]|af[1-4][1-3]|ef|le)$/.test(value) || (whole && value < 64)
 	}[spec.type] ?? spec.choices?.includes(value);
 
 	if (value == '' || fine !== false)
@@ -154,8 +207,9 @@ function formOf(spec, type) {
 /* What an option is while it is left empty: in a provider as in 'settings', else its default. A metered one's interval is in its description. */
 function fallback(spec, type, sid) {
 	const shared = spec.sections.length > 1 && type == 'provider';
-	const metered = shared && spec.name == 'standby_interval' && WORDS[uci.get(CONFIG, sid, 'metered')] == '1';
-	const value = (shared && uci.get(CONFIG, 'settings', spec.name)) || (!metered && spec.default) || '';
+	const metered = shared && WORDS[uci.get(CONFIG, sid, 'metered')] == '1';
+	const usual = spec.name == 'drain' && shared ? (metered ? 'cut' : 'keep') : !(metered && spec.name == 'standby_interval') && spec.default;
+	const value = (shared && uci.get(CONFIG, 'settings', spec.name)) || usual || '';
 
 	if (spec.name == 'priority')
 		return String(1 + names(type).indexOf(sid));
@@ -196,21 +250,33 @@ function notice(style, title, lines) {
 	]);
 }
 
+/* Moves a row or an entry by the arrow keys. */
+function step(ev, node, kind) {
+	const [ other, side ] = { ArrowUp: [ node.previousElementSibling, 'before' ], ArrowDown: [ node.nextElementSibling, 'after' ] }[ev.key] ?? [];
+
+	if (node.matches(kind) && other?.matches(kind)) {
+		ev.preventDefault();
+		other[side](node);
+		ev.target.focus();
+	}
+}
+
 /* A widget shows less than a file can hold (yes or on, an interface that is away), and LuCI writes what it shows: so an option is only
    written once somebody has touched it. */
 const CARE = {
 	load(sid) {
 		const { choices, type, list } = this.spec;
-		const value = uci.get(CONFIG, sid, this.option);
+		const found = uci.get(CONFIG, sid, this.option);
+		const value = type == 'flag' ? WORDS[found] ?? found : found;
 		const words = choices ?? ([ 'provider', 'test' ].includes(type) ? names(type) : null);
 
 		this.keylist = this.vallist = null;
 
 		/* What is there can be chosen, although it is none of the words. */
 		for (const word of new Set(words?.concat(list ? [] : value ?? [])))
-			this.value(word);
+			this.value(word, type == 'flag' ? { 1: _('yes'), 0: _('no') }[word] : word);
 
-		return type == 'flag' ? WORDS[value] ?? value : value;
+		return value;
 	},
 
 	renderWidget(sid, ...args) {
@@ -224,6 +290,9 @@ const CARE = {
 
 		if (node.matches('.cbi-dropdown, .cbi-dynlist'))
 			node.setAttribute('role', 'group');
+
+		/* The order of a list counts, and its entries can have the focus. */
+		node.addEventListener('keydown', ev => this.map.readonly || step(ev, ev.target, '.item'));
 
 		for (const input of [ node, ...node.querySelectorAll('input:not([type="hidden"]), select') ])
 			if (input.matches('[role], input, select'))
@@ -285,7 +354,12 @@ const CARE = {
 	textvalue(sid) {
 		const value = this.cfgvalue(sid);
 
-		return value ? E('span', {}, [ [ value ].flat().join(', ') ]) : E('em', { 'class': `failover-${this.option}` }, [ this.spec.default ?? '' ]);
+		const node = value ? E('span', {}, [ [ value ].flat().join(', ') ]) : E('em', { 'class': `failover-${this.option}` }, [ this.spec.default ?? '' ]);
+
+		if (this.option == 'weight')
+			node.append(' ', E('span', { 'class': 'failover-share' }, [ share(sid) ]));
+
+		return node;
 	}
 };
 
@@ -357,24 +431,30 @@ function addOptions(section, type) {
 	const main = MAIN[type];
 	const all = table().filter(spec => spec.sections.includes(type));
 	const kinds = all.find(spec => spec.type == 'test_type');
-	const tabs = { general: _('General'), checks: _('Checks'), quality: _('Quality'), recovery: _('Recovery'), advanced: _('Advanced') };
+	const tabs = { general: _('General'), traffic: _('Traffic'), checks: _('Checks'), quality: _('Quality'), recovery: _('Recovery'), advanced: _('Advanced') };
 	const tabOf = spec => type == 'test' || main.includes(spec.name) ? 'general'
-		: spec.sections.length > 1 ? Object.keys(TABS).find(tab => TABS[tab].includes(spec.name)) ?? 'checks' : 'advanced';
+		: Object.keys(TABS).find(tab => TABS[tab].includes(spec.name)) ?? (spec.sections.length > 1 ? 'checks' : 'advanced');
 	/* A provider's own options before those that it shares with the settings: so they are written, too. */
 	const place = spec => main.includes(spec.name) ? main.indexOf(spec.name) : main.length + (type == 'provider' && spec.sections.length > 1);
 
-	if (all.some(spec => tabOf(spec) != 'general'))
-		for (const tab in tabs)
+	const used = Object.keys(tabs).filter(tab => all.some(spec => tabOf(spec) == tab));
+
+	if (used.length > 1)
+		for (const tab of used)
 			section.tab(tab, tabs[tab], [ 'checks', 'quality', 'recovery' ].includes(tab) && type == 'provider' ? _('Left empty, these are as in the settings for all providers.') : null);
 
 	for (const spec of all.slice().sort((a, b) => place(a) - place(b))) {
-		const own = spec.list ? LIST : WIDGETS[spec.type] ?? { widget: form.Value };
+		/* On, off, or as it comes. */
+		if (spec.type == 'flag' && !spec.default)
+			spec.choices = [ '1', '0' ];
+
+		const own = spec.list ? LIST : spec.choices?.[1] == '0' ? CHOICE : WIDGETS[spec.type] ?? { widget: form.Value };
 		const args = [ own.widget, spec.name, TITLES[spec.name] ?? spec.name, spec.doc ? '%h'.format(_(spec.doc)) : null ];
 		const option = section.tabs ? section.taboption(tabOf(spec), ...args) : section.option(...args);
 
 		Object.assign(option, CARE, own, { spec, modalonly: !COLUMNS.includes(spec.name) || null });
 
-		if (spec.type == 'flag')
+		if (spec.type == 'flag' && !spec.choices)
 			option.default = spec.default;
 
 		/* An empty type is the default. */
@@ -405,12 +485,17 @@ return view.extend({
 		this.map.tabbed = true;
 		this.map.save = (...args) => this.inTurn(() => form.Map.prototype.save.apply(this.map, args)).then(() => this.review());
 
-		const providers = this.addGrid('provider', _('Providers'),
-			[ _('The first reliable provider is used.'), this.may && _('Drag the rows into order, or move them by the arrow keys on ☰; a priority that is set goes before the place.') ].filter(said => said).join(' '));
-		providers.sortable = this.may;
-		providers.handleSort = null;
+		const order = this.may ? [ _('Drag the rows into order, or move them by the arrow keys on ☰.') ] : [];
 
-		const tests = this.addGrid('test', _('Tests'), _('How to find out whether the internet can be reached through a provider.'));
+		this.addGrid('provider', { title: _('Providers'), addbtntitle: _('Add provider'), modaltitle: _('Provider %s'), sortable: this.may },
+			_('The first reliable provider is used; those of equal priority share the traffic by weight.'), ...order, _('A priority that is set goes before the place.'));
+
+		this.addGrid('rule', { title: _('Rules'), addbtntitle: _('Add rule'), modaltitle: _('Rule %s'), sortable: this.may },
+			_('A new connection uses the providers of the first rule that fits it; without one it goes where other traffic goes.'), ...order)
+			.renderSectionPlaceholder = () => E('em', {}, [ _('There are no rules yet.') ]);
+
+		const tests = this.addGrid('test', { title: _('Tests'), addbtntitle: _('Add test'), modaltitle: _('Test %s') },
+			_('How to find out whether the internet can be reached through a provider.'));
 		tests.renderSectionPlaceholder = () => E('em', {}, [ schema
 			? _('Without a test of your own, failoverd pings %s.').format(schema.builtin_test.targets.join(', '))
 			: _('There are no tests yet.') ]);
@@ -434,9 +519,9 @@ return view.extend({
 		});
 	},
 
-	addGrid(type, title, description) {
+	addGrid(type, { title, modaltitle, ...more }, ...description) {
 		const page = this;
-		const grid = this.map.section(form.GridSection, type, title, description);
+		const grid = this.map.section(form.GridSection, type, title, description.join(' '));
 
 		addOptions(grid, type);
 
@@ -445,15 +530,30 @@ return view.extend({
 			hidetitle: true,
 			nodescriptions: true,
 			actionstitle: _('Actions'),
-			addbtntitle: type == 'provider' ? _('Add provider') : _('Add test'),
-			modaltitle: sid => (type == 'provider' ? _('Provider %s') : _('Test %s')).format(sid),
+			handleSort: null,
+			modaltitle: sid => modaltitle.format(nameOf(sid)),
+			sectiontitle: nameOf,
+			...more,
 
 			renderSectionAdd(...args) {
 				const node = Grid.renderSectionAdd.apply(this, args);
 				const name = node.querySelector('.cbi-section-create-name');
 
 				name.setAttribute('aria-label', _('Name'));
-				name.setAttribute('placeholder', _('Name'));
+				name.setAttribute('placeholder', type == 'rule' ? _('Name, or none') : _('Name'));
+
+				/* LuCI wants a name, and says so here. */
+				const nameless = () => {
+					if (type == 'rule' && page.may && name.value == '') {
+						name.classList.remove('cbi-input-invalid');
+						name.removeAttribute('data-tooltip');
+						node.querySelector('button').disabled = false;
+					}
+				};
+
+				name.addEventListener('keyup', nameless);
+				name.addEventListener('blur', nameless);
+				nameless();
 
 				return node;
 			},
@@ -463,24 +563,14 @@ return view.extend({
 
 				dom.content(page.notes, taken && notice('error', _('There is a section of this name already:'), [ name ]));
 
-				return taken ? page.notes.firstChild.focus() : Grid.handleAdd.call(this, ev, name);
+				return taken ? page.notes.firstChild.focus() : Grid.handleAdd.call(this, ev, name || undefined);
 			},
 
 			renderRowActions(sid) {
 				const cell = Grid.renderRowActions.call(this, sid);
 
-				for (const button of cell.querySelectorAll('button'))
-					button.setAttribute('aria-label', `${sid}: ${button.title}`);
-
-				cell.querySelector('.drag-handle')?.addEventListener('keydown', ev => page.moveRow(ev, (rows, row) => {
-					const before = { ArrowUp: row.previousElementSibling, ArrowDown: row.nextElementSibling?.nextElementSibling }[ev.key];
-
-					if (before !== undefined && (before || ev.key == 'ArrowDown')) {
-						ev.preventDefault();
-						rows.insertBefore(row, before);
-						ev.currentTarget.focus();
-					}
-				}));
+				page.label(cell, sid);
+				cell.querySelector('.drag-handle')?.addEventListener('keydown', ev => page.moveRow(ev, row => step(ev, row, '[data-sid]')));
 
 				return cell;
 			},
@@ -529,6 +619,14 @@ return view.extend({
 		});
 	},
 
+	/* What depends on the place of a row. */
+	label(node, sid) {
+		for (const button of node.querySelectorAll('button'))
+			button.setAttribute('aria-label', `${nameOf(sid)}: ${button.title}`);
+		for (const part of node.querySelectorAll('.failover-share'))
+			part.textContent = share(sid);
+	},
+
 	/* Stages a new order at once: uci.save() forgets it where options are deleted in the same breath. */
 	moveRow(ev, move) {
 		const row = ev.currentTarget.closest('tr');
@@ -536,7 +634,7 @@ return view.extend({
 		const order = () => [ ...rows.querySelectorAll('[data-sid]') ].map(it => it.dataset.sid);
 		const before = order();
 
-		move(rows, row);
+		move(row);
 
 		if (String(order()) != String(before))
 			this.inTurn(() => {
@@ -545,6 +643,13 @@ return view.extend({
 				ids.slice(1).forEach((sid, i) => uci.move(CONFIG, sid, ids[i], true));
 
 				return uci.save();
+			}).then(() => {
+				for (const it of rows.querySelectorAll('[data-sid]')) {
+					it.dataset.title = it.cells[0].textContent = nameOf(it.dataset.sid);
+					this.label(it, it.dataset.sid);
+				}
+
+				return this.review();
 			});
 	},
 

@@ -1,6 +1,6 @@
 /*
  * Status -> Failover: is the internet fine, through which provider, and why; how every line is and was; and the buttons to move traffic.
- * Fed by ubus `status`, `why` and `series`, all in one request. The page is built once; a poll writes into it what has changed.
+ * Fed by ubus `status`, `why` and `series`, all in one request, and by `connections` in one of its own. The page is built once; a poll writes into it what has changed.
  */
 'use strict';
 'require view';
@@ -13,6 +13,8 @@ const { setText, setAttribute, show } = failover;
 
 /* An answer that takes longer is treated as none, until it comes. */
 const PATIENCE = 5000;
+/* Between one counting of the connections and the next. */
+const PAUSE = 5000;
 
 /* el('p.failover-numbers', child, ...): a node with its class. */
 const el = (what, ...children) => E(what.split('.')[0], { 'class': what.split('.').slice(1).join(' ') }, children);
@@ -29,6 +31,9 @@ const FACTS = [
 	[ _('Protocol'), p => p.proto ],
 	[ _('Priority'), p => known(p.priority) ],
 	[ _('Weight'), p => known(p.weight) ],
+	[ _('Mark'), p => p.mark ],
+	[ _('Connections after failback'), p => p.drain ],
+	[ _('Forgets its connections in'), p => p.drain_in == null ? null : failover.duration(p.drain_in) ],
 	[ _('Routing table'), p => known(p.table) ],
 	[ _('Reliable'), p => p.reliable ? _('yes') : _('no') ],
 	[ _('Jitter'), p => p.jitter_ms == null ? null : failover.latency(p.jitter_ms) ],
@@ -107,6 +112,8 @@ return view.extend({
 				calls.push(failover.series(...day));
 		}
 
+		this.count();
+
 		return Promise.all(calls).then(([ status, why, ...lines ]) => {
 			const states = status.providers.map(provider => provider.name + provider.state).join();
 			/* What the rows tell now, the day is to show as well. */
@@ -114,6 +121,16 @@ return view.extend({
 			Object.assign(this, { status, why, states, asked: performance.now(), error: null });
 			series.take(lines);
 		}, error => this.lose(error)).finally(() => window.clearTimeout(impatient));
+	},
+
+	/* Never two countings at once. */
+	count() {
+		if (this.status && !this.counting && !(performance.now() - this.counted < PAUSE))
+			this.counting = failover.connections().then(answer => answer.providers).catch(() => []).then(found => {
+				this.connections = Object.fromEntries(found.map(({ name, connections }) => [ name, connections ]));
+				this.counted = performance.now();
+				this.counting = null;
+			});
 	},
 
 	/* What was last known stays on the page, greyed. */
@@ -150,6 +167,8 @@ return view.extend({
 
 		const providers = table([ _('Provider'), _('State'), _('Connection'), _('Latency'), _('Loss'), _('Checks'), _('Since'), ...(this.may ? [ _('Actions') ] : []) ], '.failover-providers');
 		this.body = providers.body;
+		this.ruleTable = table([ _('Rule'), _('Uses now') ], '.failover-rules');
+		this.rules = el('div.cbi-section', el('h3', _('Rules')), this.ruleTable.node);
 		this.dayTitle = el('h3');
 		this.day = series.newDay();
 		this.names = E('div', { 'class': 'failover-names', 'aria-hidden': 'true' });
@@ -163,6 +182,7 @@ return view.extend({
 
 		this.details = el('div',
 			el('div.cbi-section', el('h3', _('Providers')), providers.node),
+			this.rules,
 			el('div.cbi-section',
 				this.dayTitle,
 				el('div.failover-timeline', this.names, this.day),
@@ -232,7 +252,7 @@ return view.extend({
 		const { active, providers } = this.status;
 		const current = providers.find(provider => provider.name == active);
 		/* Good ones go before degraded ones, whatever their priority. */
-		const place = p => p?.reliable ? p.priority + (p.state == 'degraded' && 65536) : Infinity;
+		const place = p => p?.reliable && p.default ? p.priority + (p.state == 'degraded' && 65536) : Infinity;
 		const better = providers.some(p => p.name != active && place(p) < place(current));
 
 		if (!better)
@@ -277,6 +297,9 @@ return view.extend({
 		show(this.details, providers.length > 0);
 
 		this.updateRows(providers);
+		show(this.rules, status.rules?.length > 0);
+		this.ruleTable.fill((status.rules ?? []).map(({ name, provider, fallback }) =>
+			[ name, provider ?? (fallback == 'default' ? _('none of its own: goes where other traffic goes') : _('none: unreachable')) ]));
 		if (series.changed && series.boot != null) {
 			this.updateDay(providers.map(provider => provider.name));
 			this.updateSwitches();
@@ -333,6 +356,7 @@ return view.extend({
 			} }, [ name ]),
 			description: el('div.failover-minor'),
 			badge: failover.badge(''),
+			connections: el('div.failover-minor'),
 			roles: [ _('Active'), _('Standby'), _('Pinned'), _('Metered'), _('Captive portal') ].map(role => el('span.failover-role', role)),
 			interface: link('', 'network'),
 			device: el('span.failover-device'),
@@ -347,6 +371,7 @@ return view.extend({
 			use: button(_('Use this one'), _('Use this one: %s'), () => this.pin(name)),
 			check: button(_('Check now'), _('Check now: %s'), () => failover.check(name)),
 			portal: el('p.failover-portal', _('Somebody else answers on this line in place of the internet, most often with a page to log in at. Open any http:// page through this line and log in.')),
+			stranded: el('p.failover-portal'),
 			sentences: el('ul.failover-why'),
 			facts: FACTS.map(([ label, tell ]) => {
 				const value = el('dd');
@@ -359,7 +384,7 @@ return view.extend({
 		row.roles[4].classList.add('portal');
 		row.node = el('tr.tr.failover-provider',
 			E('th', { 'class': 'td', 'scope': 'row' }, [ row.toggle, row.description ]),
-			cell(_('State'), row.badge, el('div', ...row.roles)),
+			cell(_('State'), row.badge, el('div', ...row.roles), row.connections),
 			cell(_('Connection'), row.interface, row.device, row.gateway, row.metric),
 			cell(_('Latency'), row.latency, row.spark),
 			cell(_('Loss'), row.loss),
@@ -370,7 +395,7 @@ return view.extend({
 			el('dl.failover-facts', ...row.facts.map(fact => fact.node)),
 			row.tests.node,
 			el('p.failover-buttons', row.check, link(_('Settings of the providers'), 'failover')));
-		row.more = E('tr', { id, 'class': 'tr failover-more' }, [ E('td', { 'class': 'td', 'colspan': 8 }, [ row.portal, row.sentences, row.rest ]) ]);
+		row.more = E('tr', { id, 'class': 'tr failover-more' }, [ E('td', { 'class': 'td', 'colspan': 8 }, [ row.portal, row.stranded, row.sentences, row.rest ]) ]);
 
 		return row;
 	},
@@ -380,12 +405,16 @@ return view.extend({
 		const state = failover.stateOf(provider);
 		const troubled = ![ 'online', 'disabled', 'cold_standby' ].includes(state);
 		const portal = provider.reason_code == 'captive_portal';
-		const roles = [ provider.active, why?.role == 'standby', status.pin == provider.name, provider.metered, portal ];
+		const stranded = provider.stranded?.join(', ');
+		const connections = this.connections?.[provider.name];
+		const roles = [ provider.active, why?.role == 'standby' && provider.default, status.pin == provider.name, provider.metered, portal ];
 
 		setAttribute(row.node, 'data-active', String(provider.active));
 		setText(row.description, provider.description ?? '');
 		failover.setBadge(row.badge, state);
 		row.roles.forEach((role, i) => show(role, !!roles[i]));
+		setText(row.roles[0], provider.share_percent == null ? _('Active') : _('Active: %s').format(failover.percent(provider.share_percent)));
+		setText(row.connections, connections == null ? '' : N_(connections, '%d connection', '%d connections').format(connections));
 		setText(row.interface, provider.interface ?? '');
 		show(row.interface, !!provider.interface);
 		setText(row.device, provider.device ?? '');
@@ -397,11 +426,13 @@ return view.extend({
 		setText(row.checks, provider.checks.toLocaleString());
 		setText(row.failed, provider.failed ? _('failed: %s').format(provider.failed.toLocaleString()) : '');
 		setText(row.since, failover.duration(provider.since));
-		show(row.use, this.may && status.enabled && status.pin != provider.name && provider.state != 'disabled');
+		show(row.use, this.may && status.enabled && status.pin != provider.name && provider.state != 'disabled' && provider.default);
 
 		/* Trouble speaks for itself, unfolded or not. */
-		show(row.more, row.open || troubled);
+		show(row.more, row.open || troubled || !!stranded);
 		show(row.portal, portal);
+		show(row.stranded, !!stranded);
+		setText(row.stranded, stranded ? _('Routes of other programs, which failoverd leaves alone, still lead through it: %s').format(stranded) : '');
 		show(row.rest, row.open);
 		if (row.open || troubled)
 			list(row.sentences, 'li', (why?.sentences ?? []).map(sentence => failover.say(sentence)));

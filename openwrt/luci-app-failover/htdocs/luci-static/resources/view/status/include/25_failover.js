@@ -30,7 +30,9 @@ return baseclass.extend({
 		return E('div', { 'class': 'failover-hero', 'data-mood': failover.mood(status, why) }, [
 			E('div', {}, [
 				E('p', { 'class': 'failover-sentence' }, [ status.providers.length ? failover.say(why.sentence) : link(_('Set up providers'), 'network') ]),
-				E('ul', { 'class': 'failover-badges' }, status.providers.map(provider => E('li', {}, [ link(provider.name), ' ', failover.badge(failover.stateOf(provider)) ])))
+				E('ul', { 'class': 'failover-badges' }, status.providers.map(provider => E('li', {}, [
+					link(provider.name), provider.share_percent == null ? ' ' : ` ${failover.percent(provider.share_percent)} `, failover.badge(failover.stateOf(provider))
+				])))
 			])
 		]);
 	}
