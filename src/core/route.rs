@@ -210,14 +210,13 @@ impl Core {
             }
             _ => None,
         };
-        let told = answer.as_ref().ok().map(|answer| hop(answer.device, answer.gateway));
-        sentences.push(match (&answer, &told) {
-            (Ok(_), Some((device, gateway))) => {
-                let device = device.as_deref().unwrap_or_default();
-                let by = match gateway {
-                    Some(gateway) => say!("{0} via {1}", device, gateway),
-                    None => say!("{0}", device),
-                };
+        sentences.push(match &answer {
+            Ok(answer) => {
+                let (device, gateway) = hop(answer.device, answer.gateway);
+                let mut by = device.unwrap_or_default();
+                if let Some(gateway) = gateway {
+                    by = by + " via " + &gateway;
+                }
                 match expected {
                     Expected::Anything => say!("The kernel sends it by {0}.", by),
                     _ if agrees => say!("The kernel says so too: by {0}.", by),
@@ -226,15 +225,14 @@ impl Core {
                     }
                 }
             }
-            (Err(refused), _) if agrees => say!("The kernel says so too: {0}.", &refused.text),
-            (Err(NoRoute { cause, text }), _) => refusal(*cause, text, &question, &snapshot.links),
-            _ => say!("The kernel has not answered."),
+            Err(refused) if agrees => say!("The kernel says so too: {0}.", &refused.text),
+            Err(NoRoute { cause, text }) => refusal(*cause, text, &question, &snapshot.links),
         });
         let through = wanted.map(|(device, _)| device).or_else(|| answer.as_ref().ok()?.device);
         let provider = through.and_then(|device| self.provider_on(snapshot, device));
         let kernel = match answer {
             Err(refused) => object(&mut [("refused", refused.text.into())]),
-            Ok(_) => object_of(told.unwrap_or_default()),
+            Ok(answer) => object_of(hop(answer.device, answer.gateway)),
         };
         object(&mut [
             ("rule", rule.into()),

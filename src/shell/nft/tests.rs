@@ -143,7 +143,8 @@ fn random_settings(random: &mut Random, providers: u64, rules: u64) -> Settings 
         let _ = writeln!(text, "config provider 'p{number}'\n\toption device 'w{number}&$#;{{'");
     }
     for _ in 0..rules {
-        let _ = writeln!(text, "config rule\n\toption local '{}'", pick(2));
+        let local = pick(2) == 1;
+        let _ = writeln!(text, "config rule\n\toption local '{}'", u8::from(local));
         let _ = writeln!(text, "\toption fallback '{}'", ["default", "unreachable"][usize::try_from(pick(2)).unwrap()]);
         for option in ["src", "dest"] {
             for _ in 0..pick(6) {
@@ -170,9 +171,10 @@ fn random_settings(random: &mut Random, providers: u64, rules: u64) -> Settings 
                 let _ = writeln!(text, "\tlist {option} '{}-{}'", first.max(1), last.max(1));
             }
         }
-        for _ in 0..pick(3) {
+        // The router's own connections come in by none.
+        for _ in (0..pick(3)).filter(|_| !local) {
             let device =
-                ["br-lan", "a.10", "lan@1", "wan*", "x'y", "ct", "accept", "q(`"][usize::try_from(pick(7)).unwrap()];
+                ["br-lan", "a.10", "lan@1", "wan0", "x'y", "ct", "accept", "q(`"][usize::try_from(pick(7)).unwrap()];
             let _ = writeln!(text, "\tlist device \"{device}\"");
         }
         for _ in 0..pick(3) {
