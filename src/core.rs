@@ -8,6 +8,7 @@ mod cold;
 mod drain;
 mod forget;
 mod kernel;
+mod marks;
 mod names;
 mod netifd;
 mod paths;
@@ -104,6 +105,7 @@ pub struct Core {
     warm_at: Option<Moment>,
     missed: targets::Missed,
     connections: forget::Connections,
+    marks: marks::Marks,
     /// A check has ended, and what follows from that is not done yet.
     ended: bool,
     /// When something is due, but for the checks on their way.
@@ -163,9 +165,11 @@ impl Core {
             warm_at: None,
             missed: targets::Missed::default(),
             connections: forget::Connections::default(),
+            marks: marks::Marks::default(),
             ended: false,
             due: Some(now),
         };
+        core.marks.follow_rules(&core.settings.rules);
         core.wait_for_netifd(now);
         core
     }
@@ -188,7 +192,7 @@ impl Core {
                     provider.prober.received(now, packets, address.map(|address| (address, gateway)), random, steps)
                 });
             }
-            Event::Filtered(_) => {}
+            Event::Filtered(outcome) => self.filtered(now, outcome, &mut out),
             Event::Reload(settings) => self.reload(now, *settings, &mut out),
             Event::ConfigError(problems) => self.config_refused(problems, &mut out),
             Event::Advice(advice) => self.advised(advice, &mut out),
@@ -226,8 +230,15 @@ impl Core {
         let refresh = Some(self.read_at + if self.awaiting { kernel::ANSWER_TIMEOUT } else { kernel::REFRESH });
         let retry = self.retry_at.filter(|_| !self.awaiting);
         let explain = self.explain_until.filter(|_| self.snapshot.is_some());
-        let checks = checks.chain(self.connections.drains.due());
-        checks.chain(self.ranking.next).chain(self.recovery_due()).chain(refresh).chain(retry).chain(explain).min()
+        checks
+            .chain(self.ranking.next)
+            .chain(self.recovery_due())
+            .chain(self.marks_due())
+            .chain(self.connections.drains.due().filter(|_| !self.marks_change()))
+            .chain(refresh)
+            .chain(retry)
+            .chain(explain)
+            .min()
     }
 
     /// Everything that follows from what is known now.
@@ -259,6 +270,7 @@ impl Core {
                 break;
             }
         }
+        self.tend_marks(now, out);
         self.forget_connections(now, out);
         self.recover(now, out);
         self.begin_checks(now, out);
@@ -372,6 +384,7 @@ impl Core {
         self.hold = None;
         self.dirty = true;
         self.retry_at = None;
+        self.marks.hurry();
         // Nobody is active any more, but that is no switch to tell of.
         self.active = None;
         self.sharing.clear();

@@ -14,6 +14,7 @@ pub mod core;
 pub mod dns;
 pub mod draft;
 pub mod event;
+pub mod filter;
 pub mod http;
 pub mod icmp;
 pub mod import;

@@ -64,6 +64,10 @@ impl Core {
     /// Tells whose connections are stranded. Not before the kernel shows that nothing leads to their provider any more: the next packet
     /// would make the same entry again on the dead line. Until then a provider that recovers keeps its connections.
     pub(super) fn forget_connections(&mut self, now: Moment, out: &mut Vec<Action>) {
+        // Forgotten now, its connections would follow a rule to it once more, and then stay where they have no business.
+        if self.marks_change() && self.settings.flush_conntrack {
+            return;
+        }
         let Connections { held: before, mut drains, told_shared } = std::mem::take(&mut self.connections);
         self.connections.told_shared = told_shared;
         let enabled = self.enabled().count();
@@ -144,15 +148,9 @@ impl Core {
         }
     }
 
-    /// Whether connections are marked as they should be.
-    pub(super) fn marks_loaded(&self) -> bool {
-        self.settings.marks()
-    }
-
     /// Whether connections go through it, old ones at least.
     fn serves(&self, provider: &Provider, by_mark: bool) -> bool {
-        let works = if by_mark { provider.reliability.verdict() != Some(false) } else { provider.is_reliable() };
-        works || self.in_use(provider.id)
+        if by_mark { self.carries(provider) } else { provider.is_reliable() || self.in_use(provider.id) }
     }
 
     /// Whether no packet gets to its device any more, with its mark or without.

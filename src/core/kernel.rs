@@ -59,6 +59,7 @@ impl Core {
         self.awaiting = false;
         self.read_at = now;
         self.dirty = true;
+        self.marks.seen(after, snapshot.filter);
         // What is there again, or would not be accepted any more, need not be put back.
         self.put_back.retain(|route| takeover::fits(route, &snapshot) && !snapshot.routes.contains(route));
         let first = self.snapshot.is_none();
@@ -173,8 +174,10 @@ impl Core {
             self.last_changes.clear();
             self.retry_at = None;
             self.repeats = 0;
-            if self.stopping {
+            if self.stopping && self.marks_are_gone() {
                 out.push(Action::Stopped);
+            } else if self.stopping {
+                // The removal of the table follows, and with it another reading.
             } else if lookups != self.asked || refresh {
                 self.ask(now, lookups, out);
             }

@@ -47,6 +47,10 @@ impl Core {
             self.active = None;
         }
         self.missed.reload(&self.settings.tests, &settings.tests);
+        if settings.rules != self.settings.rules {
+            self.marks.follow_rules(&settings.rules);
+        }
+        self.marks.hurry();
         self.state.ids = ids;
         self.settings = settings;
         self.config_errors.clear();

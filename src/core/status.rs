@@ -34,8 +34,8 @@ impl Core {
             switches: self.switches,
             overridden_by: self.overridden_by.iter().map(|route| self.describe_route(route)).collect(),
             config_errors: self.config_errors.clone(),
-            marks: None,
-            rules: vec![],
+            marks: self.marks_word(),
+            rules: self.rules_status(),
             providers: self.by_rank().map(|provider| self.provider_status(provider, now)).collect(),
         }
     }
@@ -65,6 +65,7 @@ impl Core {
             let first = self.last_changes.first().map(|change| self.describe(change)).unwrap_or_default();
             warnings.push(format!("the kernel does not take a change, it is tried again: {first}"));
         }
+        warnings.extend(self.marks_warning());
         warnings.extend(self.advice.iter().cloned());
         warnings
     }
@@ -104,7 +105,7 @@ impl Core {
             default: provider.settings.default_route,
             drain: provider.settings.drain().show(),
             drain_in: self.connections.drains.until(provider.id).map(|at| at.since(now).as_secs()),
-            mark: None,
+            mark: self.mark_text(provider.id).filter(|_| provider.settings.enabled),
             stranded: vec![],
             metered: provider.settings.metered,
             interface,

@@ -5,10 +5,11 @@
 use std::path::Path;
 
 use failoverd::core::describe;
+use failoverd::filter::REMOVE;
 use failoverd::kernel::{Outcome, RouteChange};
 
 use super::netlink::Kernel;
-use super::state;
+use super::{nft, state};
 
 /// Takes everything of ours out of the kernel and puts everything back, as a stop would have. Tells how many changes that took.
 pub(crate) fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<usize, String> {
@@ -25,6 +26,11 @@ pub(crate) fn clean_up(kernel: &mut Kernel, state_file: &Path) -> Result<usize, 
         let plan = failoverd::route_plan::restore(&snapshot, &state);
         (state.moved, state.sysctls) = (plan.moved, plan.sysctls);
         if plan.changes.is_empty() {
+            if snapshot.filter.is_some() {
+                nft::load_and_wait(REMOVE)
+                    .map_err(|cause| format!("the table inet failover of nftables could not be removed: {cause}"))?;
+                made += 1;
+            }
             state::save(state_file, &state).map_err(|error| error.to_string())?;
             return Ok(made);
         }

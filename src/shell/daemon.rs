@@ -33,6 +33,7 @@ use super::conntrack::Connections;
 use super::exec::Scripts;
 use super::hotplug::{self, Runner};
 use super::netlink::{Kernel, Neighbours, Watcher};
+use super::nft::{Nft, Told};
 use super::prober::{Probers, Received};
 use super::received::Counters;
 use super::record::Recording;
@@ -71,6 +72,7 @@ pub(crate) struct Daemon {
     connections: Connections,
     scripts: Scripts,
     neighbours: Neighbours,
+    nft: Nft,
     hotplug: Runner,
     bus: Bus,
     lookups: Vec<LookupQuestion>,
@@ -141,6 +143,7 @@ impl Daemon {
             connections: Connections::default(),
             scripts: Scripts::default(),
             neighbours: Neighbours::default(),
+            nft: Nft::default(),
             hotplug: Runner::new(Path::new(hotplug::DIRECTORY)),
             bus: Bus::new(&places.socket),
             lookups: vec![],
@@ -200,6 +203,13 @@ impl Daemon {
                 event = self.scripts.next() => self.feed(event),
                 event = self.neighbours.next() => self.feed(event),
                 counts = self.connections.counted() => self.counted(counts),
+                told = self.nft.next() => match told {
+                    Told::Event(event) => {
+                        self.kernel.look_for_nftables();
+                        self.feed(event);
+                    }
+                    Told::Removed => self.read_and_feed(),
+                },
                 caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop),
                     Caught::Reload => drop(self.reload()),
@@ -291,7 +301,7 @@ impl Daemon {
             }
             Action::ReadInterfaces => self.bus.read_interfaces(),
             Action::ForgetConnections(stranded) => self.connections.forget(stranded),
-            Action::Filter(_) => {}
+            Action::Filter(text) => return self.nft.load(&text),
             Action::Save(state) => self.save(state),
             Action::Notice(notice) => self.tell(&notice),
             Action::Stopped => self.stopped = true,

@@ -1,6 +1,6 @@
 //! A program in a process group of its own, so that it can be killed together with all that it has started.
 //!
-//! Used by `exec` for the scripts of tests and by `hotplug` for those in /etc/hotplug.d/failover.
+//! Used by `exec` for the scripts of tests, by `hotplug` for those in /etc/hotplug.d/failover, and by `nft`.
 
 #![allow(unsafe_code)]
 
@@ -16,7 +16,12 @@ pub(crate) struct Group(Child);
 impl Group {
     /// Starts it, with nothing to read. Where its output goes has been said.
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
-        command.stdin(Stdio::null()).process_group(0).spawn().map(Self)
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts it, with this to read.
+    pub(crate) fn start_with(command: &mut Command, input: Stdio) -> io::Result<Self> {
+        command.stdin(input).process_group(0).spawn().map(Self)
     }
 
     /// How the program has ended, without waiting for it. What it has left in the background lives on.

@@ -105,7 +105,8 @@ fn run_for(script: &Path, environment: &[(&'static str, String)], output: Output
     }
 }
 
-fn wait(group: &mut Group, patience: Duration) -> Ended {
+/// Waits for a program's end; one that takes longer is killed.
+pub(crate) fn wait(group: &mut Group, patience: Duration) -> Ended {
     const LONGEST_PAUSE: Duration = Duration::from_millis(200);
     let start = Instant::now();
     let mut pause = Duration::from_millis(5);

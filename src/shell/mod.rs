@@ -15,6 +15,7 @@ mod hotplug;
 mod instance;
 mod logging;
 mod netlink;
+mod nft;
 mod prober;
 mod received;
 mod record;

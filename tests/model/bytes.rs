@@ -144,6 +144,15 @@ pub fn play(data: &[u8]) {
                     _ => Event::Answered { provider, token, at: now },
                 }
             }
+            15 => {
+                let word = input.next();
+                world.kernel.filter = Some(u64::from(word / 4 % 4)).filter(|it| *it > 0);
+                match word % 4 {
+                    0 => Event::Filtered(Err("nft: no".into())),
+                    1 => Event::Filtered(Ok(())),
+                    _ => Event::Kernel { snapshot: world.kernel.snapshot(&lookups), after: sequence, applied: vec![] },
+                }
+            }
             17 => Event::Interfaces((0..u32::from(input.next() % 4)).map(super::netifd::interface).collect()),
             _ if input.next() == 7 => Event::Stop,
             _ => {
@@ -189,6 +198,7 @@ pub fn play(data: &[u8]) {
 
 /// What a configuration may have beside what [`settings`] chooses: kinds of tests, names, limits, sleep.
 fn with_everything(mut settings: Settings, what: u8) -> Settings {
+    settings.inbound = what & 4 != 0;
     let internet = settings.tests[0].clone();
     let name = |name: &str| Target::of(Host::Name(name.into()));
     let test = |name: &str, kind, targets| TestSettings { name: name.into(), kind, targets };

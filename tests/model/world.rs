@@ -32,6 +32,8 @@ pub struct Faults {
     pub lose: u64,
     /// Every new rule is refused.
     pub no_rules: bool,
+    /// nft refuses every text, with this cause.
+    pub nft: Option<&'static str>,
 }
 
 /// What waits for its time.
@@ -44,6 +46,8 @@ pub(super) enum Pending {
     Up(Interface),
     /// The state of the kernel at that time, as after a netlink event.
     Read,
+    /// nft has read this text.
+    Filter(String),
     Answer {
         device: IfIndex,
         packets: u64,
@@ -53,6 +57,8 @@ pub(super) enum Pending {
 
 /// How long a change list and the dump after it take.
 const KERNEL_TIME: Duration = ms(1);
+/// How long nft takes.
+pub const NFT_TIME: Duration = ms(20);
 
 pub type Observer = Box<dyn FnMut(&Kernel, &RouteChange, &Kernel)>;
 
@@ -90,6 +96,10 @@ pub struct World {
     pub forgotten_marks: Vec<(Moment, Stranded)>,
     /// The networks that were no provider's then.
     pub inside: Vec<Network>,
+    /// What nft was given, and when.
+    pub filters: Vec<(Moment, String)>,
+    /// What came of it, by chain.
+    pub chains: BTreeMap<String, Vec<String>>,
     /// What netifd was asked to do, with the time: `renew isp0`.
     pub recovered: Vec<(Moment, String)>,
     /// The addresses of the first slot's device, as the core was told last.
@@ -139,6 +149,8 @@ impl World {
             forgotten: vec![],
             forgotten_marks: vec![],
             inside: vec![],
+            filters: vec![],
+            chains: BTreeMap::new(),
             recovered: vec![],
             first: vec![],
             hits: 0,
@@ -269,6 +281,7 @@ impl World {
                         self.tell_interfaces();
                     }
                     Pending::Read => self.read(vec![]),
+                    Pending::Filter(text) => self.load_filter(&text),
                     Pending::Answer { device, packets, event } => self.arrive(device, packets, event),
                 },
                 None => self.feed(Event::Wakeup),

@@ -2,8 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use lab::{Connection, ConnectionTable, Flows, LabConfig, Nat, STREAM_SERVER, Stream};
+use lab::{Connection, ConnectionTable, Flows, LabConfig, Nat, STREAM_SERVER, Stream, wait_for};
+use serde_json::{Value, json};
 
+use crate::page::Page;
 use crate::world::{BRISK, SECOND, SOON, World, stays};
 
 fn world(identical: bool, nat: Nat, more: &[(&str, &str)]) -> World {
@@ -61,23 +63,49 @@ fn established_udp_moves_and_ten_thousand_others_stay() {
 }
 
 #[test]
-fn a_standby_that_dies_is_forgotten_and_failback_forgets_nothing() {
+fn a_standby_that_dies_is_forgotten_and_so_is_what_failback_leaves() {
     let world = world(false, Nat::Snat, &[]);
     let daemon = world.start();
     let stream = flow(&world);
-    let (mut table, _) = fill(&world, 1000, world.provider(1).addresses().router);
+    let [first, second] = [0, 1].map(|number| world.provider(number).addresses().router);
+    let (mut table, _) = fill(&world, 1000, second);
     world.provider(1).silent(true);
     world.wait_line(&daemon, "forgot 1");
     assert_eq!(of_others(&mut table), [], "left-overs of the standby");
     assert_eq!(stream.current_provider(), Some(0));
     world.provider(1).heal();
     world.wait_state(1, "online");
-    let (_, others) = fill(&world, 1000, world.provider(1).addresses().router);
+    let (_, others) = fill(&world, 1000, second);
+    // An established flow moves each time, with an address that is answered there.
     world.ask(&["pin", "wan1"]);
-    world.wait_route(1);
+    stream.wait_until_via(1, SOON).unwrap();
+    world.wait_line(&daemon, &format!("connections of address {first}"));
+    stays(SECOND / 2, "those of the one that is used", || of_others(&mut table) == others);
     world.ask(&["unpin"]);
-    world.wait_route(0);
-    stays(SECOND / 2, "nobody went down", || of_others(&mut table) == others);
+    stream.wait_until_via(0, SOON).unwrap();
+    wait_for(SOON, "what was left is forgotten", || of_others(&mut table).is_empty()).unwrap();
+    world.stop(&daemon);
+}
+
+#[test]
+fn all_are_counted_for_whoever_asks_and_nobody_waits() {
+    let world = world(false, Nat::Snat, &[]);
+    let daemon = world.start();
+    let _stream = flow(&world);
+    let addresses = [0, 1].map(|number| world.provider(number).addresses().router);
+    let (_, mine) = fill(&world, 3000, addresses[1]);
+    // Two at once share a walk; a third comes when it may be over.
+    let told = std::thread::scope(|scope| {
+        let askers: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| Page::new(&world).ask("connections", &json!({})).unwrap())).collect();
+        askers.into_iter().map(|asker| asker.join().unwrap()).collect::<Vec<Value>>()
+    });
+    for told in told {
+        let of = |number: usize| told["providers"][number]["connections"].as_u64().unwrap();
+        assert_eq!((&told["marked"], &told["providers"][1]["name"]), (&json!(false), &json!("wan1")), "{told:#}");
+        assert!(of(0) >= 1 && (3000..3100).contains(&of(1)), "{} of {told:#}", mine.len());
+        assert!(told["others"].is_u64(), "{told:#}");
+    }
     world.stop(&daemon);
 }
 

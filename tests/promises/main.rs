@@ -31,5 +31,6 @@ mod settings;
 mod simulate;
 mod start;
 mod switching;
+mod table;
 mod why;
 mod world;

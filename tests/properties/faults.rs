@@ -27,7 +27,7 @@ proptest! {
         let initial = world.kernel.clone();
         let ending = watch::watch(&mut world);
         ending.set(true);
-        world.faults = Faults { refuse, ineffective, lose, no_rules: false };
+        world.faults = Faults { refuse, ineffective, lose, ..Faults::default() };
         let mut current = found.all_or_none(&wish).settings(&found);
         world.start(current.clone());
         for happening in &happenings {

@@ -9,6 +9,7 @@ mod model;
 mod cases;
 mod dns;
 mod faults;
+mod marks;
 mod meddle;
 mod netifd;
 mod restore;

@@ -68,6 +68,14 @@ fn what_goes_away_is_forgotten_too() {
         world.pass(secs(10));
         assert_eq!(forgotten(&world), [address(0)], "{what}");
     }
+    for gone in [0, 1] {
+        let mut world = healthy(2, Config::count(2), 1);
+        world.feed(Event::Reload(Box::new(Config::count(2).with(|it| drop(it.providers.remove(gone))).0)));
+        world.pass(secs(100));
+        // The line that is nobody's any more has its route again, which goes before ours.
+        let wanted = if gone == 0 { vec![] } else { vec![address(1)] };
+        assert_eq!(forgotten(&world), wanted, "one of two, {gone}");
+    }
 }
 
 #[test]

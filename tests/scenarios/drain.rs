@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use failoverd::event::{Event, ProviderId, Stranded};
 use failoverd::kernel::Selector;
-use failoverd::settings::{Drain, Settings};
+use failoverd::settings::{Drain, Fallback, Settings};
 
 use super::healthy;
+use super::marks::rule;
+use super::model::world::NFT_TIME;
 use super::model::{Config, World, ip, ms, secs};
 
 /// `count` providers, all of them with this drain.
@@ -221,4 +223,44 @@ fn a_changed_address_is_forgotten_alone() {
     world.pass(secs(30));
     let addresses: Vec<_> = world.forgotten.iter().map(|(_, address)| *address).collect();
     assert_eq!((addresses, world.forgotten_marks.len()), (vec![super::model::config::address(0)], 0));
+}
+
+#[test]
+fn a_rule_leads_elsewhere_before_they_are_forgotten() {
+    let settings = config(3, Drain::Keep).with(|it| it.rules = vec![rule("one", &["a", "c"], Fallback::Default)]);
+    let mut world = healthy(3, settings, 1);
+    let before = world.filters.len();
+    world.line("wan0").silent = true;
+    world.pass_until(secs(20), |world| !world.forgotten_marks.is_empty());
+    assert_eq!((forgotten(&world), world.filters.len()), (vec!["a".to_owned()], before + 1));
+    let (refilled, gone) = (world.filters[before].0, world.forgotten_marks[0].0);
+    assert!(gone.since(refilled) >= NFT_TIME, "the next packet would follow the rule to it, and find another way");
+    world.pass(secs(100));
+    assert_eq!(forgotten(&world).len(), 1);
+}
+
+#[test]
+fn where_marks_cannot_be_had_it_is_the_address() {
+    let mut world = World::with_defaults(2, &[(0, 0)], 1);
+    world.faults.nft = Some("not found");
+    let mut world = super::proved(world, 2, config(2, Drain::After(secs(600))));
+    fail_over_and_back(&mut world);
+    let addresses: Vec<_> = world.forgotten.iter().map(|(_, address)| *address).collect();
+    assert_eq!((addresses, world.forgotten_marks.len()), ([0, 1].map(super::model::config::address).to_vec(), 0));
+    assert_eq!(drain_of(&world, "b").1, None, "nothing keeps them there");
+}
+
+#[test]
+fn a_time_that_is_over_while_nft_works_waits_for_it() {
+    let settings = || config(3, Drain::After(secs(60))).with(|it| it.inbound = true);
+    let mut world = healthy(3, settings(), 1);
+    world.feed(Event::Pin("b".into()));
+    world.pass_until(secs(5), |world| drain_of(world, "a").1.is_some());
+    world.pass(secs(60) - NFT_TIME);
+    assert_eq!(forgotten(&world), ["a (own)"]);
+    world.feed(Event::Reload(Box::new(settings().with(|it| drop(it.providers.remove(2))).0)));
+    let probes = world.requests.len();
+    world.pass(secs(1));
+    assert_eq!(forgotten(&world), ["a (own)", "a", "c"]);
+    assert!(world.requests.len() < probes + 10, "nor does the core turn in circles");
 }

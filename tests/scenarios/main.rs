@@ -12,6 +12,7 @@ mod connections;
 mod drain;
 mod evidence;
 mod kernel;
+mod marks;
 mod names;
 mod netifd;
 mod outage;

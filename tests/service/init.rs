@@ -11,7 +11,14 @@ const COMMON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/rc.comm
 /// A router with the init script; `/proc/net/unix` is a file of ours, by default without a daemon in it.
 fn router() -> Root {
     let root = Root::new();
-    let moved = ["/usr/sbin/failoverd", "/var/run/failover", "/etc/config/failover", "/sbin/ujail", "/proc/net/unix"];
+    let moved = [
+        "/usr/sbin/failoverd",
+        "/usr/sbin/nft",
+        "/var/run/failover",
+        "/etc/config/failover",
+        "/sbin/ujail",
+        "/proc/net/unix",
+    ];
     root.install("/etc/init.d/failover", &moved, &[]);
     root.write("/usr/sbin/failoverd", "");
     daemon_program(&root, "exit 0");
@@ -122,6 +129,21 @@ fn the_jail_shows_what_scripts_of_tests_need_and_nothing_without_them() {
     assert_eq!(start(""), confined(), "and is as small as before without them");
     fs::remove_file(root.path("/sbin/ujail")).unwrap();
     assert_eq!(start(TESTS), UNCONFINED, "outside of a jail they see everything");
+}
+
+#[test]
+fn the_jail_shows_nft_where_it_is_installed() {
+    let root = with_jail();
+    make_executable(&root.write("/usr/sbin/nft", ""));
+    let mut want = confined();
+    let jail = want.iter().position(|line| *line == "jail failover log").unwrap();
+    want.insert(jail + 1, "mount /usr/sbin/nft");
+    assert_eq!(asks(&root, "start", "root failover"), want);
+    assert_eq!(
+        asks_with(&root, "start", "root failover", TESTS),
+        confined_with_scripts("/etc/modem.check /root/portal.sh"),
+        "with scripts it is among the system's programs"
+    );
 }
 
 #[test]

@@ -314,11 +314,65 @@ mod tests {
     }
 
     #[test]
+    fn a_delete_by_mark_names_a_mark_that_somebody_has() {
+        let seen = |delete: &Message| {
+            let (header, found) = split::<4>(&delete.body).unwrap();
+            let number = |at: usize| u32::from_be_bytes(found[at].value.try_into().unwrap());
+            let ids: Vec<u16> = found.iter().map(|it| it.kind).collect();
+            assert_eq!((delete.kind, header, ids), (0x0102, [2, 1, 0, 0], vec![8, 21]));
+            (number(0), number(1))
+        };
+        for (value, mask, there, why) in [
+            (0x0100_0000, 0x3f00_0000, true, "a provider's"),
+            (0x3f00_0000, 0x3f00_0000, true, "the last one's"),
+            (1, 0x3f, true, "the lowest bits"),
+            (0, 0x3f00_0000, false, "what nobody has marked"),
+            (0, 0, false, "everything"),
+            (1, 0, false, "everything"),
+            (0x4000_0000, 0x3f00_0000, false, "bits of others alone"),
+            (0x4100_0000, 0x3f00_0000, false, "bits of others too"),
+        ] {
+            let delete = Marked::new(Mark { value, mask }).map(Marked::delete);
+            assert_eq!(delete.as_ref().map(seen), there.then_some((value, mask)), "{why}");
+        }
+        // Bent bits of a mark are another mark or none, never a message without one.
+        for bit in 0..64 {
+            let bent = (0x0100_0000_3f00_0000_u64 ^ (1 << bit)).to_be_bytes();
+            let [value, mask] = [&bent[..4], &bent[4..]].map(|half| u32::from_be_bytes(half.try_into().unwrap()));
+            let delete = Marked::new(Mark { value, mask }).map(Marked::delete);
+            let whole = delete.as_ref().map(seen);
+            assert!(whole.is_none_or(|(value, mask)| value != 0 && mask & value == value), "{bit}");
+        }
+    }
+
+    #[test]
+    fn marks_and_answers_are_read() {
+        let (original, reply) = outgoing();
+        for (mark, status, want, why) in [
+            (&[1, 0, 0, 7][..], &[0, 0, 1, 0x8e][..], (0x0100_0007, true), "both"),
+            (&[1, 0, 0], &[0, 0, 0, 2], (0, true), "half a mark is none"),
+            (&[0, 0, 0, 1], &[0, 0, 1, 0x8c], (1, false), "not answered yet"),
+            (&[0, 0, 0, 1], &[2], (1, false), "half a status"),
+        ] {
+            let mut body = header();
+            body.nest(TUPLE_ORIGINAL, &original);
+            body.nest(TUPLE_REPLY, &reply);
+            for (id, value) in [(ID, &[1, 2, 3, 4][..]), (MARK, mark), (STATUS, status)] {
+                body.put(id, value);
+            }
+            let message = Message { kind: NEW, body: body.into_bytes() };
+            let entry = parse(&message).unwrap();
+            assert_eq!((entry.mark, entry.exchange), want, "{why}");
+        }
+    }
+
+    #[test]
     fn whose_connection_it_is() {
         let router = Ipv4Addr::from(ROUTER);
         let search = Search {
             addresses: vec![Ipv4Addr::new(9, 9, 9, 9), router],
             inside: vec![Network::new(IpAddr::from([10, 0, 0, 1]), 24)],
+            own_datagrams: None,
         };
         for (original, reply, needs, why) in [
             ((LAN, SERVER), (SERVER, ROUTER), true, "masqueraded"),

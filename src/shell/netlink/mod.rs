@@ -3,6 +3,7 @@
 //! The event loop owns a [`Kernel`] for questions and changes and a [`Watcher`] for events. Neither decides anything: what was refused
 //! and what a deletion really hit goes back to the core as it is.
 
+mod filter;
 mod link;
 pub(crate) mod message;
 mod neighbour;
@@ -36,12 +37,13 @@ const MAIN: u8 = 254;
 /// Questions to the kernel, and changes.
 pub(crate) struct Kernel {
     transport: Transport,
+    filter: filter::Filter,
 }
 
 impl Kernel {
     /// Opens the connection.
     pub(crate) fn new() -> Result<Self, Error> {
-        Transport::open().map(|transport| Self { transport })
+        Transport::open().map(|transport| Self { transport, filter: filter::Filter::default() })
     }
 
     /// Opens a socket for the kernel's events. What this `Kernel` changes itself is not reported by it.
@@ -60,7 +62,13 @@ impl Kernel {
         for question in lookups {
             answers.push(self.lookup(question)?);
         }
-        Ok(Snapshot { links, addresses, routes, rules, all_rp_filter, lookups: answers, filter: None })
+        let filter = self.filter.handle()?;
+        Ok(Snapshot { links, addresses, routes, rules, all_rp_filter, lookups: answers, filter })
+    }
+
+    /// nftables has been used: if it was not there before, it may be now.
+    pub(crate) fn look_for_nftables(&mut self) {
+        self.filter = filter::Filter::default();
     }
 
     /// Carries out one change.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
+use netlink_sys::{Socket, protocols::NETLINK_NETFILTER, protocols::NETLINK_ROUTE};
 use socket2::SockRef;
 
 use super::message::{self, Message, messages};
@@ -22,6 +22,9 @@ const DUMP_ATTEMPTS: u32 = 5;
 
 /// The kernel sends a dump in datagrams of at most this size.
 const DATAGRAM: usize = 32 * 1024;
+
+/// Room for an answer that is one message.
+const SINGLE: usize = 1024;
 
 /// `NLMSGERR_ATTR_MSG` of linux/netlink.h: the refusal in words.
 const REFUSAL_TEXT: u16 = 1;
@@ -109,14 +112,25 @@ pub(super) struct Transport {
     sequence: u32,
     /// Our netlink port id, by which [`super::watch`] knows our own changes.
     port: Arc<AtomicU32>,
+    /// Whom we ask.
+    protocol: isize,
 }
 
 impl Transport {
     /// Opens it.
     pub(super) fn open() -> Result<Self, Error> {
+        Self::to(NETLINK_ROUTE, DATAGRAM)
+    }
+
+    /// Opens one to netfilter, for answers that are a message each.
+    pub(super) fn to_netfilter() -> Result<Self, Error> {
+        Self::to(NETLINK_NETFILTER, SINGLE)
+    }
+
+    fn to(protocol: isize, room: usize) -> Result<Self, Error> {
         let port = Arc::new(AtomicU32::new(0));
-        let socket = connect(&port).map_err(Error::Open)?;
-        Ok(Self { socket, buffer: vec![0; DATAGRAM], sequence: 0, port })
+        let socket = connect(protocol, &port).map_err(Error::Open)?;
+        Ok(Self { socket, buffer: vec![0; room], sequence: 0, port, protocol })
     }
 
     /// Our port id, also after a reconnect.
@@ -163,7 +177,7 @@ impl Transport {
         let outcome = self.exchange(operation, flags, message);
         // Whatever else went wrong, the rest of the answer may still come, and a dump under way keeps others out.
         if outcome.as_ref().is_err_and(|error| error.code().is_none()) {
-            self.socket = connect(&self.port).map_err(Error::Open)?;
+            self.socket = connect(self.protocol, &self.port).map_err(Error::Open)?;
         }
         outcome
     }
@@ -209,8 +223,8 @@ struct Answer {
     interrupted: bool,
 }
 
-fn connect(port: &AtomicU32) -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
+fn connect(protocol: isize, port: &AtomicU32) -> io::Result<Socket> {
+    let mut socket = Socket::new(protocol)?;
     SockRef::from(&socket).set_read_timeout(Some(TIMEOUT))?;
     socket.set_netlink_get_strict_chk(true)?;
     // Explanations are a comfort: a kernel without them is fine.

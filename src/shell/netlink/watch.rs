@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use failoverd::kernel::PROTOCOL;
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER, protocols::NETLINK_ROUTE};
 use tokio::io::unix::AsyncFd;
 
+use super::filter;
 use super::message::messages;
 use super::wire::INET;
 
@@ -39,13 +40,30 @@ const GROUPS: [u32; 5] = [
 pub(crate) struct Watcher {
     socket: AsyncFd<Socket>,
     buffer: Vec<u8>,
-    /// The port of our own requests. The loop reads a snapshot after each list of changes anyway.
-    own_port: Arc<AtomicU32>,
+    source: Source,
+}
+
+/// What is watched.
+#[derive(Clone)]
+enum Source {
+    /// Routing. The port is that of our own requests: the loop reads a snapshot after each list of changes anyway.
+    Routes(Arc<AtomicU32>),
+    /// nftables: the end of our table.
+    Filter,
 }
 
 impl Watcher {
     pub(super) fn open(own_port: Arc<AtomicU32>) -> io::Result<Self> {
-        Ok(Self { socket: subscribe()?, buffer: vec![0; MESSAGE], own_port })
+        Self::of(Source::Routes(own_port))
+    }
+
+    /// Says when our table in nftables is gone, or may be.
+    pub(crate) fn of_filter() -> io::Result<Self> {
+        Self::of(Source::Filter)
+    }
+
+    fn of(source: Source) -> io::Result<Self> {
+        Ok(Self { socket: subscribe(&source)?, buffer: vec![0; MESSAGE], source })
     }
 
     /// Resolves when something has changed that can matter, or events were lost. Takes everything that is pending, so that a burst
@@ -55,7 +73,7 @@ impl Watcher {
             let guard = self.socket.readable().await;
             let outcome = match guard {
                 Ok(mut guard) => {
-                    let outcome = drain(guard.get_inner(), &mut self.buffer, self.own_port.load(Ordering::Relaxed));
+                    let outcome = drain(guard.get_inner(), &mut self.buffer, &self.source);
                     if !matches!(outcome, Ok(Drained { more: true, .. })) {
                         guard.clear_ready();
                     }
@@ -69,7 +87,7 @@ impl Watcher {
                 Err(error) => {
                     log::warn!("cannot read the kernel's events: {error}; opening the socket again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    match subscribe() {
+                    match subscribe(&self.source) {
                         Ok(socket) => self.socket = socket,
                         Err(error) => log::warn!("cannot open a socket for the kernel's events: {error}"),
                     }
@@ -80,13 +98,17 @@ impl Watcher {
     }
 }
 
-fn subscribe() -> io::Result<AsyncFd<Socket>> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
+fn subscribe(source: &Source) -> io::Result<AsyncFd<Socket>> {
+    let (protocol, groups) = match source {
+        Source::Routes(_) => (NETLINK_ROUTE, &GROUPS[..]),
+        Source::Filter => (NETLINK_NETFILTER, &[filter::GROUP][..]),
+    };
+    let mut socket = Socket::new(protocol)?;
     socket.set_non_blocking(true)?;
     socket.set_rx_buf_sz(BUFFER)?;
     socket.bind(&SocketAddr::new(0, 0))?;
-    for group in GROUPS {
-        socket.add_membership(group)?;
+    for group in groups {
+        socket.add_membership(*group)?;
     }
     // SAFETY: the socket owns its descriptor and lives exactly as long as the AsyncFd that it is moved into.
     Ok(unsafe { AsyncFd::register(socket) }?)
@@ -99,12 +121,12 @@ struct Drained {
     more: bool,
 }
 
-fn drain(socket: &Socket, buffer: &mut [u8], own_port: u32) -> io::Result<Drained> {
+fn drain(socket: &Socket, buffer: &mut [u8], source: &Source) -> io::Result<Drained> {
     let mut matters = false;
     for _ in 0..BATCH {
         let mut free = &mut *buffer;
         match socket.recv(&mut free, 0) {
-            Ok(length) => matters |= matter(buffer.get(..length).unwrap_or(buffer), own_port),
+            Ok(length) => matters |= matter(buffer.get(..length).unwrap_or(buffer), source),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained { matters, more: false }),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => matters = true,
@@ -115,9 +137,14 @@ fn drain(socket: &Socket, buffer: &mut [u8], own_port: u32) -> io::Result<Draine
 }
 
 /// Whether one of the messages in a datagram matters. What cannot be read may.
-fn matter(datagram: &[u8], own_port: u32) -> bool {
+fn matter(datagram: &[u8], source: &Source) -> bool {
     messages(datagram).map_or(true, |all| {
-        all.iter().any(|message| message.port != own_port && message_matters(message.kind, message.body))
+        all.iter().any(|message| match source {
+            Source::Routes(own) => {
+                message.port != own.load(Ordering::Relaxed) && message_matters(message.kind, message.body)
+            }
+            Source::Filter => filter::is_removal(message.kind, message.body),
+        })
     })
 }
 
@@ -152,6 +179,7 @@ mod tests {
 
     #[test]
     fn only_what_can_matter_matters() {
+        let ours = Source::Routes(Arc::new(AtomicU32::new(42)));
         for (kind, port, body, want, why) in [
             (16, 0, [0, 0, 0, 0, 0, 0, 0, 0], true, "a device"),
             (16, 0, [7, 0, 0, 0, 0, 0, 0, 0], false, "a bridge's view of a port"),
@@ -170,10 +198,10 @@ mod tests {
             (25, 42, [2, 0, 0, 0, 252, 102, 0, 0], false, "what we did ourselves"),
             (32, 0, [2, 0, 0, 0, 0, 0, 0, 0], true, "a rule"),
         ] {
-            assert_eq!(matter(&message(kind, port, &body), 42), want, "{why}");
+            assert_eq!(matter(&message(kind, port, &body), &ours), want, "{why}");
         }
         let both = [message(24, 0, &[2, 0, 0, 0, 9, 3, 0, 0]), message(20, 0, &[2; 8])].concat();
-        assert!(matter(&both, 42), "the second message of a datagram");
-        assert!(matter(&[1; 40], 42), "nonsense: better look");
+        assert!(matter(&both, &ours), "the second message of a datagram");
+        assert!(matter(&[1; 40], &ours), "nonsense: better look");
     }
 }

@@ -71,6 +71,16 @@ impl ConnectionTable {
 
     /// Adds an entry that stays for an hour.
     pub fn add(&mut self, connection: &Connection) -> Result<()> {
+        self.write(connection, 0)
+    }
+
+    /// Adds one that has seen an answer.
+    pub fn add_answered(&mut self, connection: &Connection) -> Result<()> {
+        // IPS_CONFIRMED, without which the kernel refuses, and IPS_SEEN_REPLY.
+        self.write(connection, 8 | 2)
+    }
+
+    fn write(&mut self, connection: &Connection, status: u32) -> Result<()> {
         let Connection { protocol, original, reply, zone, mark } = connection;
         let flags = libc::NLM_F_ACK | libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         let mut request = Request::new(SUBSYSTEM, flags)
@@ -81,6 +91,9 @@ impl ConnectionTable {
         if i32::from(*protocol) == libc::IPPROTO_TCP {
             // CTA_PROTOINFO, CTA_PROTOINFO_TCP, its state: established.
             request = request.nested(4 | NESTED, |info| info.nested(1 | NESTED, |tcp| tcp.attribute(1, &[3])));
+        }
+        if status != 0 {
+            request = request.attribute(3, &status.to_be_bytes());
         }
         if *zone != 0 {
             request = request.attribute(18, &zone.to_be_bytes());

@@ -11,7 +11,7 @@ use failoverd::question::Question;
 use failoverd::reason::Refusal;
 use failoverd::settings::Recover;
 
-use super::{KERNEL_TIME, Line, Pending, World, ip, ms, netifd};
+use super::{KERNEL_TIME, Line, NFT_TIME, Pending, World, ip, ms, netifd};
 
 impl World {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -61,7 +61,12 @@ impl World {
                 self.forgotten.extend(addresses.into_iter().map(|address| (self.now, address)));
             }
             Action::ForgetConnections(marked) => self.forgotten_marks.push((self.now, marked)),
-            Action::Filter(_) => {}
+            Action::Filter(text) => {
+                let others = self.queue.values().any(|it| matches!(it, Pending::Filter(_)));
+                assert!(!others, "one at a time");
+                self.filters.push((self.now, text.clone()));
+                self.later(NFT_TIME, Pending::Filter(text));
+            }
         }
     }
 
@@ -105,6 +110,38 @@ impl World {
         if self.random.next() % 100 >= self.faults.lose {
             let event = self.kernel_event(applied);
             self.later(KERNEL_TIME, Pending::Event(event));
+        }
+    }
+
+    /// As the kernel does it: a table that is made anew has a handle that none has had.
+    pub(super) fn load_filter(&mut self, text: &str) {
+        let there = self.kernel.filter.is_some();
+        let outcome = match self.faults.nft {
+            Some(cause) => Err(cause.to_owned()),
+            None if !there && !text.starts_with("add table") => Err("nft: No such file or directory".to_owned()),
+            None => {
+                if !there {
+                    self.chains.clear();
+                }
+                let anew = u64::try_from(self.filters.len()).unwrap();
+                self.kernel.filter.get_or_insert(anew);
+                text.lines().for_each(|line| self.load_line(line));
+                Ok(())
+            }
+        };
+        self.feed(Event::Filtered(outcome));
+    }
+
+    fn load_line(&mut self, line: &str) {
+        match line.splitn(6, ' ').collect::<Vec<_>>()[..] {
+            ["add", "table", "inet", "failover"] | ["add", "chain", "inet", "failover", ..] => {}
+            ["delete", "table", "inet", "failover"] => self.kernel.filter = None,
+            ["flush", "table", "inet", "failover"] => self.chains.clear(),
+            ["flush", "chain", "inet", "failover", name] => drop(self.chains.remove(name)),
+            ["add", "rule", "inet", "failover", name, body] => {
+                self.chains.entry(name.to_owned()).or_default().push(body.to_owned());
+            }
+            _ => panic!("nobody has taught the model {line}"),
         }
     }
 
