@@ -334,9 +334,10 @@ impl Core {
         let poor = |it: &Provider| it.is_degraded() && !self.is_good(it);
         let position = |it: &Provider| (poor(it), self.place_in_file(it));
         let mut before = self.reliable_but(provider);
-        // Those that share with it do not go before it, but for a degraded one.
-        let shares = |it: &Provider| peers(it, provider) && (good || !reliable);
-        before.retain(|it| (position(it) < position(provider) && !shares(it)) || it.id == active.id);
+        // Those that share with it do not go before it, unless it is degraded or has to wait for that.
+        let at_once = !reliable || (good && self.join_at(provider).is_some_and(|at| at <= now));
+        let shares = |it: &Provider, at_once| at_once && peers(it, provider);
+        before.retain(|it| (position(it) < position(provider) && !shares(it, at_once)) || it.id == active.id);
         let names = |all: Vec<&'a Provider>| all.into_iter().map(|it| it.settings.name.as_str()).collect();
         let manual = self.settings.failback == Failback::Manual;
         let delay = provider.failback_delay();
@@ -354,10 +355,11 @@ impl Core {
             return (reliable.then(|| behind(active)), Takeover::IfFail(names(before)));
         }
         let due = self.failback_at(provider).filter(|_| good);
-        // Then it is one of those that takes over: a better one now, or at the latest a moment after this one could; of equals the first.
+        // Then it is one of those that takes over: a better one now, or at the latest a moment after this one could; of equals the first,
+        // if they do not share.
         let at = due.unwrap_or(now + delay);
         let goes_first = |it: &Provider| match self.failback_at(it) {
-            _ if it.id == active.id || poor(it) || shares(it) => false,
+            _ if it.id == active.id || poor(it) || shares(it, at_once || !manual) => false,
             _ if manual => before.iter().any(|known| known.id == it.id),
             Some(other) if it.settings.priority == own => (other, position(it)) < (at, position(provider)),
             other => it.settings.priority < own && other.is_some_and(|other| other <= at + MOMENT),
