@@ -100,7 +100,7 @@ impl Kernel {
                 NextHops::Shared(hops) => {
                     let live = || hops.iter().filter(|hop| self.lives(hop.device) && follows(Some(hop.device)));
                     let all: u64 = live().map(|hop| u64::from(hop.weight)).sum();
-                    let place = hash(packet) * all >> 31;
+                    let place = (hash(packet) * all) >> 31;
                     let mut end = 0;
                     let hit = live().find(|hop| {
                         end += u64::from(hop.weight);
