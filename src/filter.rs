@@ -12,10 +12,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::event::ProviderId;
 use crate::kernel::{Mark, Network};
 use crate::order::ordered;
+use crate::provider::NOWHERE;
 use crate::settings::{AddressMatch, Fallback, Ports, RuleSettings, Settings};
-
-/// The id of no provider: where connections go that are to be refused.
-pub const NOWHERE: ProviderId = ProviderId(63);
 
 /// The text that removes the table, whether it is there or not.
 pub const REMOVE: &str = "add table inet failover\ndelete table inet failover\n";

@@ -214,17 +214,8 @@ impl Core {
             edition: self.marks.edition,
             mask: self.settings.mark_mask,
             devices: self.enabled().map(device).collect(),
-            targets: self.marks.policies.iter().map(|policy| self.fit(policy).map(|it| it.id)).collect(),
+            targets: self.marks.policies.iter().map(|policy| self.fit(&policy.providers).map(|it| it.id)).collect(),
         }
-    }
-
-    /// Whom connections of these rules use now: the first that is reliable and not degraded, or else the first that is reliable.
-    fn fit(&self, policy: &Policy) -> Option<&Provider> {
-        let reliable = || {
-            let named = policy.providers.iter().filter_map(|name| self.by_name(name));
-            named.filter(|it| self.takes_part(it) && it.is_reliable())
-        };
-        reliable().find(|it| !it.is_degraded()).or_else(|| reliable().next())
     }
 
     /// Whether somebody whom a rule names may be found reliable in a moment.
@@ -258,13 +249,7 @@ impl Core {
         let rules = self.settings.rules.iter().filter(|rule| rule.enabled && self.settings.enabled);
         let status = rules.map(|rule| RuleStatus {
             name: rule.name.clone(),
-            provider: self
-                .marks
-                .policies
-                .iter()
-                .find(|policy| policy.is_of(rule))
-                .and_then(|policy| self.fit(policy))
-                .map(|it| it.settings.name.clone()),
+            provider: self.fit(&rule.providers).map(|it| it.settings.name.clone()),
             fallback: if rule.fallback == Fallback::Unreachable { "unreachable" } else { "default" }.to_owned(),
         });
         status.collect()

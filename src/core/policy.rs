@@ -4,6 +4,7 @@
 
 use super::Core;
 use crate::event::ProviderId;
+use crate::provider::Provider;
 use crate::settings::{Fallback, RuleSettings};
 
 /// Where a rule sends the connections that it means.
@@ -18,15 +19,20 @@ pub(super) enum Choice {
 }
 
 impl Core {
-    /// Where a rule sends connections now: the first of its providers that is reliable and not degraded, else the first reliable one.
+    /// Where a rule sends connections now.
     pub(super) fn choose(&self, rule: &RuleSettings) -> Choice {
-        // A rule may name providers that the file has disabled.
-        let listed = || rule.providers.iter().filter_map(|name| self.by_name(name)).filter(|it| self.takes_part(it));
-        let reliable = || listed().filter(|it| it.is_reliable());
-        match reliable().find(|it| !it.is_degraded()).or_else(|| reliable().next()) {
+        match self.fit(&rule.providers) {
             Some(provider) => Choice::Provider(provider.id),
             None if rule.fallback == Fallback::Unreachable => Choice::Nowhere,
             None => Choice::Default,
         }
+    }
+
+    /// Of these the first that is reliable and not degraded, else the first reliable one. A rule may name providers that the file has
+    /// disabled.
+    pub(super) fn fit(&self, names: &[String]) -> Option<&Provider> {
+        let listed = || names.iter().filter_map(|name| self.by_name(name)).filter(|it| self.takes_part(it));
+        let reliable = || listed().filter(|it| it.is_reliable());
+        reliable().find(|it| !it.is_degraded()).or_else(|| reliable().next())
     }
 }

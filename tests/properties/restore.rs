@@ -46,6 +46,8 @@ fn clean_up(world: &mut World) {
         let plan = restore(&world.kernel.snapshot(&[]), &world.state);
         (world.state.moved, world.state.sysctls) = (plan.moved, plan.sysctls);
         if plan.changes.is_empty() {
+            // The shell has nft do that.
+            world.kernel.filter = None;
             return;
         }
         world.kernel.apply_all(&plan.changes);
