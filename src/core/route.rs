@@ -17,8 +17,6 @@ use crate::kernel::{
 use crate::member::object;
 use crate::provider::{NOWHERE, Provider};
 use crate::rules;
-use crate::say;
-use crate::sentence::Sentence;
 use crate::settings::RuleSettings;
 use crate::ubus_call::Packet;
 use crate::uplink::table_of;
@@ -30,7 +28,7 @@ pub struct Way {
     pub question: PacketQuestion,
     rule: Option<String>,
     expected: Expected,
-    sentences: Vec<Sentence>,
+    sentences: Vec<String>,
 }
 
 /// What the kernel should answer.
@@ -64,9 +62,9 @@ impl Core {
         let from_outside = incoming.and_then(|device| self.provider_on(snapshot, device));
         if let Some(provider) = from_outside {
             let name = &provider.settings.name;
-            sentences.push(say!("{0} is reached through {1}: what comes in there is asked no rule.", ip(source), name));
+            sentences.push(format!("{source} is reached through {name}: what comes in there is asked no rule."));
         } else if !local && incoming.is_none() {
-            sentences.push(say!("It is not known by which device {0} comes in: it is taken for the router's own traffic, but for rules.", ip(source)));
+            sentences.push(format!("It is not known by which device {0} comes in: it is taken for the router's own traffic, but for rules.", ip(source)));
         }
         let device = incoming.map(|index| device_name(index, &snapshot.links));
         let rule =
@@ -87,11 +85,11 @@ impl Core {
         };
         // What is more specific than a default route goes before all that failoverd decides.
         let expected = if snapshot.addresses.iter().any(|it| it.address == destination) {
-            sentences.push(say!("{0} is the router's own address.", ip(destination)));
+            sentences.push(format!("{0} is the router's own address.", ip(destination)));
             Expected::Anything
         } else if let Some(route) = specific(snapshot, destination) {
             let route = describe_route(route, &snapshot.links);
-            sentences.push(say!("A route goes before every default route: {0}.", route));
+            sentences.push(format!("A route goes before every default route: {0}.", route));
             Expected::Anything
         } else if let Some(expected) = expected {
             expected
@@ -102,20 +100,23 @@ impl Core {
     }
 
     /// What a rule that means the packet does with it.
-    fn follow(&self, rule: &RuleSettings, snapshot: &Snapshot, sentences: &mut Vec<Sentence>) -> Choice {
+    fn follow(&self, rule: &RuleSettings, snapshot: &Snapshot, sentences: &mut Vec<String>) -> Choice {
         let name = &rule.name;
         if !self.settings.marks() || self.stopping || snapshot.filter.is_none() {
-            sentences.push(say!("Rule {0} means it, but connections are not marked now: no rule is followed.", name));
+            sentences
+                .push(format!("Rule {0} means it, but connections are not marked now: no rule is followed.", name));
             return Choice::Default;
         }
         let choice = self.choose(rule);
         sentences.push(match choice {
             Choice::Provider(id) => {
                 let provider = self.by_id(id).map(|it| it.settings.name.as_str()).unwrap_or_default();
-                say!("Rule {0} sends it through {1}.", name, provider)
+                format!("Rule {0} sends it through {1}.", name, provider)
             }
-            Choice::Nowhere => say!("Rule {0} means it and has no reliable provider: it goes nowhere.", name),
-            Choice::Default => say!("Rule {0} means it and has no reliable provider: it goes as without rules.", name),
+            Choice::Nowhere => format!("Rule {0} means it and has no reliable provider: it goes nowhere.", name),
+            Choice::Default => {
+                format!("Rule {0} means it and has no reliable provider: it goes as without rules.", name)
+            }
         });
         choice
     }
@@ -126,13 +127,13 @@ impl Core {
         snapshot: &Snapshot,
         source: IpAddr,
         unasked: bool,
-        sentences: &mut Vec<Sentence>,
+        sentences: &mut Vec<String>,
     ) -> Expected {
         if unasked && self.settings.rules.iter().any(|rule| rule.enabled) {
-            sentences.push(say!("No rule means it."));
+            sentences.push("No rule means it.".to_owned());
         }
         if let Some(provider) = self.by_source_rule(snapshot, source) {
-            sentences.push(say!(
+            sentences.push(format!(
                 "It comes from the address of {0}, and goes through it ('option source_rules').",
                 &provider.settings.name
             ));
@@ -141,19 +142,19 @@ impl Core {
         }
         let defaults = snapshot.routes.iter().filter(|it| it.is_main_default() && counts(it, snapshot));
         let Some(route) = defaults.min_by_key(|it| it.metric) else {
-            sentences.push(say!("There is no default route."));
+            sentences.push("There is no default route.".to_owned());
             return Expected::Nothing;
         };
         let hops = hops(route, snapshot);
         let providers = hops.iter().filter_map(|(device, _)| self.provider_on(snapshot, *device));
         let names: Vec<&str> = providers.map(|it| it.settings.name.as_str()).collect();
         sentences.push(match names.as_slice() {
-            [] => say!(
+            [] => format!(
                 "Another program's default route goes before those of failoverd: {0}.",
                 describe_route(route, &snapshot.links)
             ),
-            [name] => say!("It goes through {0}, as all traffic that no rule directs.", *name),
-            names => say!("It is shared by {0}: the kernel chooses by source and destination.", names.join(", ")),
+            [name] => format!("It goes through {0}, as all traffic that no rule directs.", *name),
+            names => format!("It is shared by {0}: the kernel chooses by source and destination.", names.join(", ")),
         });
         match route.kind {
             RouteKind::Unicast if hops.is_empty() => Expected::Anything,
@@ -218,14 +219,17 @@ impl Core {
                     by = by + " via " + &gateway;
                 }
                 match expected {
-                    Expected::Anything => say!("The kernel sends it by {0}.", by),
-                    _ if agrees => say!("The kernel says so too: by {0}.", by),
+                    Expected::Anything => format!("The kernel sends it by {0}.", by),
+                    _ if agrees => format!("The kernel says so too: by {0}.", by),
                     _ => {
-                        say!("The kernel says otherwise: by {0}. Another program's ip rule or route may go before.", by)
+                        format!(
+                            "The kernel says otherwise: by {0}. Another program's ip rule or route may go before.",
+                            by
+                        )
                     }
                 }
             }
-            Err(refused) if agrees => say!("The kernel says so too: {0}.", &refused.text),
+            Err(refused) if agrees => format!("The kernel says so too: {0}.", &refused.text),
             Err(NoRoute { cause, text }) => refusal(*cause, text, &question, &snapshot.links),
         });
         let through = wanted.map(|(device, _)| device).or_else(|| answer.as_ref().ok()?.device);
@@ -237,7 +241,7 @@ impl Core {
         object(&mut [
             ("rule", rule.into()),
             ("provider", provider.map(|it| it.settings.name.as_str()).into()),
-            ("sentences", sentences.iter().map(ToString::to_string).collect()),
+            ("sentences", sentences.into()),
             ("expected", wanted.map_or(Value::Null, |(device, gateway)| object_of(hop(Some(device), gateway)))),
             ("kernel", kernel),
             ("agrees", agrees.into()),
@@ -246,25 +250,23 @@ impl Core {
 }
 
 /// Why the kernel has no way for it although there should be one.
-fn refusal(cause: NoRouteCause, text: &str, question: &PacketQuestion, links: &[Link]) -> Sentence {
+fn refusal(cause: NoRouteCause, text: &str, question: &PacketQuestion, links: &[Link]) -> String {
     match (cause, question.incoming) {
         (NoRouteCause::Unreachable, Some(device)) => {
             let device = device_name(device, links);
-            say!(
+            format!(
                 "The kernel refuses it: {0}. {1} may be told not to forward, or another program's route stands in the way.",
-                text,
-                device
+                text, device
             )
         }
         (NoRouteCause::Source, Some(device)) => {
             let device = device_name(device, links);
-            say!(
+            format!(
                 "The kernel drops what comes from there by {1}: {0}. That is rp_filter, or no address that a packet may come from.",
-                text,
-                device
+                text, device
             )
         }
-        _ => say!("The kernel refuses it: {0}.", text),
+        _ => format!("The kernel refuses it: {0}.", text),
     }
 }
 
