@@ -234,7 +234,6 @@ impl Core {
         let retry = self.retry_at.filter(|_| !self.awaiting);
         let explain = self.explain_until.filter(|_| self.snapshot.is_some());
         checks
-            .chain(self.connections.drains.due())
             .chain(self.ranking.next)
             .chain(self.recovery_due())
             .chain(self.marks_due())
