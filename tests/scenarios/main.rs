@@ -12,6 +12,7 @@ mod connections;
 mod drain;
 mod evidence;
 mod kernel;
+mod mark_pairs;
 mod marks;
 mod names;
 mod netifd;
