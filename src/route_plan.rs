@@ -39,8 +39,8 @@ pub struct Wanted<'a> {
     pub base_priority: RulePriority,
     /// The bits of a packet's mark that name its provider, if connections are marked.
     pub marks: Option<u32>,
-    /// Whether there is a mark for what is to go nowhere.
-    pub nowhere: bool,
+    /// Whose marks lead nowhere.
+    pub nowhere: Vec<ProviderId>,
     /// Whether foreign default routes on the members' devices are moved away.
     pub takeover: bool,
     /// Foreign routes that a delete of ours hit by mistake.
@@ -58,7 +58,7 @@ impl Wanted<'_> {
             base_table: TableId(0),
             base_priority: RulePriority(0),
             marks: None,
-            nowhere: false,
+            nowhere: vec![],
             takeover: false,
             put_back: &[],
         }

@@ -10,7 +10,7 @@ use crate::event::Action;
 use crate::kernel::{Applied, IfIndex, LookupQuestion, Outcome, RouteChange, Snapshot};
 use crate::moment::Moment;
 use crate::order::ordered;
-use crate::provider::{Path, Provider};
+use crate::provider::{NOWHERE, Path, Provider};
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::route_plan::{Member, Plan, Wanted, plan};
@@ -238,6 +238,13 @@ impl Core {
     fn wanted(&self, snapshot: &Snapshot) -> Wanted<'_> {
         let providers: Vec<&Provider> = self.enabled().collect();
         let marks = self.settings.marks();
+        let refuses = self.settings.rules.iter().any(|it| it.enabled && it.fallback == Fallback::Unreachable);
+        let mut nowhere = if refuses { vec![NOWHERE] } else { vec![] };
+        for id in self.strict_marks() {
+            if !nowhere.contains(&id) && !providers.iter().any(|it| it.id == id) {
+                nowhere.push(id);
+            }
+        }
         let device = |it: &Provider| link_by_name(snapshot, it.device.as_deref()?).map(|link| link.index);
         let alone = |uplink: &Uplink| {
             snapshot.addresses.iter().filter(|address| address.address == uplink.address).count() == 1
@@ -254,7 +261,7 @@ impl Core {
                 uplink,
                 default: provider.settings.default_route,
                 weight: provider.settings.weight,
-                carries: self.carries(provider),
+                carries: self.carries(provider) || self.strict_marks().any(|id| id == provider.id),
                 interface: provider.settings.source.is_interface(),
                 source_rule,
                 reliable: provider.is_reliable(),
@@ -270,7 +277,7 @@ impl Core {
             base_table: self.settings.base_table,
             base_priority: self.settings.base_priority,
             marks: marks.then_some(self.settings.mark_mask),
-            nowhere: marks && self.settings.rules.iter().any(|it| it.enabled && it.fallback == Fallback::Unreachable),
+            nowhere,
             takeover: self.settings.takeover,
             put_back: &[],
         }

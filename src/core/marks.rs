@@ -10,7 +10,7 @@ use crate::event::{Action, ProviderId};
 use crate::filter::{Filter, Policy, REMOVE};
 use crate::kernel::Mark;
 use crate::moment::Moment;
-use crate::provider::{Path, Provider};
+use crate::provider::{NOWHERE, Path, Provider};
 use crate::settings::{Fallback, LogLevel, RuleSettings};
 use crate::status::RuleStatus;
 
@@ -60,6 +60,8 @@ struct Content {
     devices: Vec<(ProviderId, Option<String>)>,
     /// Of each policy; `None`: none of its providers is fit.
     targets: Vec<Option<ProviderId>>,
+    /// Of those that refuse what cannot go where they say.
+    strict: Vec<ProviderId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -141,6 +143,7 @@ impl Core {
             // The table was another one than we thought; all of it follows.
             Err(_) if !whole => marks.loaded = None,
             Err(cause) => {
+                self.dirty = true;
                 let pause = FIRST_RETRY.saturating_mul(1 << marks.failures.min(16)).min(LAST_RETRY);
                 marks.not_before = now + if self.stopping { STOP_RETRY } else { pause };
                 marks.failures = marks.failures.saturating_add(1);
@@ -210,12 +213,31 @@ impl Core {
 
     fn marks_content(&self) -> Content {
         let device = |it: &Provider| (it.id, it.device.clone());
+        let (mut targets, mut strict) = (vec![], vec![]);
+        for policy in &self.marks.policies {
+            let target = self.fit(&policy.providers).map(|it| it.id);
+            if policy.fallback == Fallback::Unreachable {
+                strict.push(target.unwrap_or(NOWHERE));
+            }
+            targets.push(target);
+        }
         Content {
             edition: self.marks.edition,
             mask: self.settings.mark_mask,
             devices: self.enabled().map(device).collect(),
-            targets: self.marks.policies.iter().map(|policy| self.fit(&policy.providers).map(|it| it.id)).collect(),
+            targets,
+            strict,
         }
+    }
+
+    /// Whose marks the packets get that are to be refused rather than go elsewhere. While nftables has yet to take another text, these
+    /// marks must not become as good as none: such packets would leave by the default route. Where it takes none, that is the lesser evil.
+    pub(super) fn strict_marks(&self) -> impl Iterator<Item = ProviderId> {
+        let sent = if let Stage::Sent { content, .. } = &self.marks.stage { content.as_ref() } else { None };
+        let there = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.filter.is_some());
+        let loaded = self.marks.loaded.as_ref().map(|it| &it.content).filter(|_| there);
+        let contents = sent.into_iter().chain(loaded).filter(|_| self.marks.failure.is_none());
+        contents.flat_map(|it| &it.strict).copied()
     }
 
     /// Whether somebody whom a rule names may be found reliable in a moment.

@@ -8,7 +8,6 @@ use crate::kernel::{
     Mark, Metric, Network, NextHops, PROTOCOL, Route, RouteKind, RouteOptions, Rule, RulePriority, SCOPE_UNIVERSE,
     Selector, TableId,
 };
-use crate::provider::NOWHERE;
 use crate::uplink::table_of;
 
 /// Priorities of `oif` rules begin here above `base_priority`, two per provider.
@@ -31,8 +30,9 @@ pub(super) fn table_routes(wanted: &Wanted<'_>) -> Vec<Route> {
         }
         routes.push(nowhere(RouteKind::Unreachable, table, Metric(u32::MAX)));
     }
-    if wanted.nowhere {
-        routes.push(nowhere(RouteKind::Unreachable, table_of(wanted.base_table, NOWHERE), Metric(u32::MAX)));
+    if wanted.marks.is_some() {
+        let tables = wanted.nowhere.iter().map(|id| table_of(wanted.base_table, *id));
+        routes.extend(tables.map(|table| nowhere(RouteKind::Unreachable, table, Metric(u32::MAX))));
     }
     routes
 }
@@ -82,8 +82,8 @@ pub(super) fn rules(wanted: &Wanted<'_>) -> Vec<Rule> {
         }
     }
     if let Some(mask) = wanted.marks {
-        let carrying = wanted.members.iter().filter(|member| member.carries && member.uplink.is_some());
-        for id in carrying.map(|member| member.id).chain(wanted.nowhere.then_some(NOWHERE)) {
+        let carrying = wanted.members.iter().filter(|member| member.carries).map(|member| member.id);
+        for id in carrying.chain(wanted.nowhere.iter().copied()) {
             let value = u32::from(id.0) << mask.trailing_zeros();
             pair(id, MARK_RULES, Selector::Mark(Mark { value, mask }));
         }

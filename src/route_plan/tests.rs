@@ -51,7 +51,7 @@ pub(super) fn wanted(uplinks: &[Uplink]) -> Wanted<'_> {
         base_table: TableId(7100),
         base_priority: RulePriority(7000),
         marks: None,
-        nowhere: false,
+        nowhere: vec![],
         takeover: true,
         put_back: &[],
     }

@@ -110,7 +110,7 @@ proptest! {
                 base_table: TableId(7100),
                 base_priority: RulePriority(7000),
                 marks: None,
-                nowhere: false,
+                nowhere: vec![],
                 takeover: true,
                 put_back: &[],
             };

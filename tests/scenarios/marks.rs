@@ -1,10 +1,11 @@
 //! The marks of connections: when our table comes into nftables, when it goes, and what happens where it cannot come.
 
-use failoverd::event::Event;
+use failoverd::event::{Event, ProviderId};
 use failoverd::settings::{Fallback, LogLevel, RuleSettings};
 
 use super::healthy;
-use super::model::{Config, World, ms, secs};
+use super::model::lookup::Packet;
+use super::model::{Config, World, ip, ms, secs};
 
 /// A rule for everything.
 pub(super) fn rule(name: &str, providers: &[&str], fallback: Fallback) -> RuleSettings {
@@ -261,4 +262,75 @@ fn nothing_is_loaded_before_netifd_has_told() {
     world.pass(secs(2));
     assert_eq!(world.filters.len(), 1, "with the devices that it told");
     assert!(world.filters[0].1.contains("\"wan1\" : goto mark_2"), "{}", world.filters[0].1);
+}
+
+/// The device by which packets leave that the rules of this chain mean; none: they are refused.
+fn leaves_by(world: &World, chain: &str) -> Option<String> {
+    let led = world.chains.get(chain).map(|it| it.concat()).unwrap_or_default();
+    let id: u8 = led.strip_prefix("goto follow_").map_or(0, |id| id.parse().unwrap());
+    let mark = Config::count(1).0.mark_of(ProviderId(id)).value;
+    let device = world.kernel.leaves_by(Packet { mark, ..Packet::to(ip(93, 184, 216, 34)) });
+    device.and_then(|device| world.kernel.by_index(device)).map(|link| link.name.clone())
+}
+
+#[test]
+fn what_is_to_be_refused_never_goes_another_way_meanwhile() {
+    let strict = |providers: &[&str]| {
+        Config::count(3).with(|it| it.rules = vec![rule("strict", providers, Fallback::Unreachable)])
+    };
+    for what in ["silent", "carrier", "device", "disabled", "removed", "no longer refused", "others before"] {
+        let mut world = healthy(3, strict(&["c"]), 1);
+        assert_eq!(leaves_by(&world, "use_0").as_deref(), Some("wan2"));
+        let (mut after, mut also) = (None, "wan2");
+        match what {
+            "silent" => world.line("wan2").silent = true,
+            "carrier" => world.disturb(|kernel| kernel.set_carrier("wan2", false)),
+            "device" => world.disturb(|kernel| kernel.remove_link("wan2")),
+            "disabled" => {
+                let config = strict(&["b"]).with(|it| it.providers[2].enabled = false);
+                (after, also) = (Some("wan1"), "wan1");
+                world.feed(Event::Reload(Box::new(config.0)));
+            }
+            "removed" => {
+                let config = strict(&["b"]).with(|it| drop(it.providers.remove(2)));
+                (after, also) = (Some("wan1"), "wan1");
+                world.feed(Event::Reload(Box::new(config.0)));
+            }
+            _ => {
+                world.line("wan2").silent = true;
+                world.pass(secs(20));
+                assert_eq!(leaves_by(&world, "use_0"), None);
+                let config = match what {
+                    "others before" => strict(&["b"]),
+                    _ => strict(&["b"]).with(|it| it.rules[0].fallback = Fallback::Default),
+                };
+                (after, also) = (Some("wan1"), "wan1");
+                world.feed(Event::Reload(Box::new(config.0)));
+            }
+        }
+        for _ in 0..3_000 {
+            let led = leaves_by(&world, "use_0");
+            assert!(led.as_deref().is_none_or(|device| device == "wan2" || device == also), "{what}: by {led:?}");
+            world.pass(ms(1));
+        }
+        world.pass(secs(20));
+        assert_eq!(leaves_by(&world, "use_0").as_deref(), after, "{what}");
+        let mark = Config::count(3).0.mark_of(ProviderId(3));
+        let left = world.kernel.rules.iter().any(|rule| rule.mark == Some(mark));
+        assert!(!left, "{what}: its own rules have gone as well");
+        assert!(world.core().marks_loaded() && warnings(&world).is_empty(), "{what}");
+    }
+}
+
+#[test]
+fn where_nft_refuses_the_change_a_dead_line_is_left_all_the_same() {
+    let config = Config::count(3).with(|it| it.rules = vec![rule("strict", &["c"], Fallback::Unreachable)]);
+    let mut world = healthy(3, config, 1);
+    world.faults.nft = Some("nft: Error: no");
+    world.line("wan2").silent = true;
+    world.pass_until(secs(20), |world| world.state_of("c") == "offline");
+    world.pass(secs(1));
+    let mark = Config::count(3).0.mark_of(ProviderId(3));
+    assert!(!world.kernel.rules.iter().any(|rule| rule.mark == Some(mark)));
+    assert_eq!(marks(&world).as_deref(), Some("failed"));
 }

@@ -47,7 +47,7 @@ fn wanted<'a>(uplinks: &'a [Uplink; 2], dns: [&'a [IpAddr]; 2], slots: [usize; 2
         base_table: TableId(7100),
         base_priority: RulePriority(7000),
         marks: None,
-        nowhere: false,
+        nowhere: vec![],
         takeover: true,
         put_back: &[],
     }
