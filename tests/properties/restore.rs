@@ -46,6 +46,7 @@ fn clean_up(world: &mut World) {
         let plan = restore(&world.kernel.snapshot(&[]), &world.state);
         (world.state.moved, world.state.sysctls) = (plan.moved, plan.sysctls);
         if plan.changes.is_empty() {
+            world.kernel.filter = None;
             return;
         }
         world.kernel.apply_all(&plan.changes);
