@@ -283,3 +283,22 @@ fn who_takes_the_place_of_another_does_not_inherit_its_connections() {
     let mark = config(3, Drain::Keep).0.mark_of(ProviderId(1));
     assert!(!world.kernel.rules.iter().any(|rule| rule.mark == Some(mark)));
 }
+
+#[test]
+fn without_marks_nobody_stays_on_a_line_that_traffic_has_left() {
+    let mut world = healthy(3, config(3, Drain::Keep), 1);
+    fail_over_and_back(&mut world);
+    let before = ["a", "b (own)"];
+    assert_eq!(forgotten(&world), before);
+    world.feed(Event::Reload(Box::new(Config::count(3).0)));
+    world.pass(secs(10));
+    assert_eq!(world.kernel.filter, None);
+    assert_eq!(forgotten(&world), [&before[..], &["b", "c"]].concat(), "nothing leads them there any more");
+    for settings in [config(3, Drain::Keep).0, config(3, Drain::Keep).0, config(3, Drain::Cut).0] {
+        world.feed(Event::Reload(Box::new(settings)));
+        world.pass(secs(10));
+        world.disturb(|kernel| kernel.filter = None);
+        world.pass(secs(10));
+    }
+    assert_eq!(world.forgotten_marks.len(), 4, "with marks they stay, whoever removes the table for a moment");
+}
