@@ -416,7 +416,7 @@ pub fn probe_id(id: ProviderId, random: &mut Random) -> u16 {
     (u16::from_be_bytes([high, low]) & !u16::from(MAX_ID)) | u16::from(id.0 & MAX_ID)
 }
 
-/// Gives every name an id: the one it had, else the lowest free one, in the order of the names.
+/// Gives every name an id: the one it had, else the lowest that nobody has or had, in the order of the names.
 pub fn assign_ids<'a>(
     names: impl Iterator<Item = &'a str>,
     before: &[(String, ProviderId)],
@@ -429,7 +429,12 @@ pub fn assign_ids<'a>(
         let had = before.iter().find(|(other, _)| other == name).map(|(_, id)| *id);
         kept.push(had.filter(|id| (1..=last).contains(&id.0) && !kept.contains(&Some(*id))));
     }
-    let mut free = (1..=last).map(ProviderId).filter(|id| !kept.contains(&Some(*id)));
+    // One that was somebody's until now comes last: the connections that have its mark are not the new provider's.
+    let others = |had: bool| {
+        let was_had = move |id: &ProviderId| before.iter().any(|(_, it)| it == id) == had;
+        (1..=last).map(ProviderId).filter(was_had).filter(|id| !kept.contains(&Some(*id)))
+    };
+    let mut free = others(false).chain(others(true));
     let mut ids = vec![];
     for (name, kept) in names.iter().zip(&kept) {
         ids.extend(kept.or_else(|| free.next()).map(|id| ((*name).to_owned(), id)));
@@ -451,8 +456,8 @@ mod tests {
             (
                 &["dsl", "lte"],
                 before(&[("fiber", 1), ("lte", 2)]),
-                before(&[("dsl", 1), ("lte", 2)]),
-                "kept ones keep theirs",
+                before(&[("dsl", 3), ("lte", 2)]),
+                "kept ones keep theirs, and nobody's is somebody else's at once",
             ),
             (
                 &["a", "b"],
@@ -469,6 +474,8 @@ mod tests {
 
     #[test]
     fn the_number_of_nowhere_is_given_when_no_other_is_left() {
+        let had: Vec<(String, ProviderId)> = (1..=63).map(|id| (format!("old{id}"), ProviderId(id))).collect();
+        assert_eq!(assign_ids(["a", "b"].into_iter(), &had).len(), 2, "somebody's, where all were");
         for (count, last) in [(62, 62), (63, 63), (64, 63)] {
             let names: Vec<String> = (0..count).map(|number| format!("p{number:02}")).collect();
             let ids = assign_ids(names.iter().map(String::as_str), &[]);

@@ -24,6 +24,8 @@ use crate::settings::LogLevel;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
     held: Vec<Held>,
+    /// They had marks.
+    marked: bool,
     /// Traffic has left them, but they work.
     pub(super) drains: Drains,
     /// It was said that some cannot be told apart.
@@ -68,7 +70,7 @@ impl Core {
         if self.marks_change() && self.settings.flush_conntrack {
             return;
         }
-        let Connections { held: before, mut drains, told_shared } = std::mem::take(&mut self.connections);
+        let Connections { held: before, marked, mut drains, told_shared } = std::mem::take(&mut self.connections);
         self.connections.told_shared = told_shared;
         let enabled = self.enabled().count();
         let Some(snapshot) = self.snapshot.as_ref().filter(|_| self.settings.flush_conntrack && enabled > 0) else {
@@ -83,6 +85,11 @@ impl Core {
         let mut held: Vec<Held> = held.collect();
 
         let mut stale = Stale::default();
+        if marked && !self.settings.marks() {
+            // Nothing keeps them on their line any more. The marks that they have outlast our table.
+            let torn = before.iter().chain(&held).filter(|it| !self.in_use(it.provider) && it.is_behind(snapshot));
+            stale.marks.extend(torn.map(|it| it.provider));
+        }
         drains.follow(self, now, &held, snapshot, &mut stale);
         let mut waiting = Vec::new();
         for it in before {
@@ -107,6 +114,7 @@ impl Core {
             out.push(log(LogLevel::Info, self.by_id(it.provider), text));
             self.connections.told_shared = true;
         }
+        self.connections.marked = by_mark || (marked && self.settings.marks());
         (self.connections.held, self.connections.drains) = (held, drains);
     }
 

@@ -2,7 +2,7 @@
 
 use super::checks::close;
 use super::{Core, log};
-use crate::event::Action;
+use crate::event::{Action, ProviderId};
 use crate::moment::Moment;
 use crate::provider::{Provider, assign_ids, tests};
 use crate::settings::{LogLevel, Settings};
@@ -11,6 +11,7 @@ impl Core {
     pub(super) fn reload(&mut self, now: Moment, settings: Settings, out: &mut Vec<Action>) {
         let ids = assign_ids(settings.providers.iter().map(|provider| provider.name.as_str()), &self.state.ids);
         let waited = self.interface_names().next().is_some();
+        let ranked: Vec<ProviderId> = self.by_rank().map(|it| it.id).collect();
         let mut before = std::mem::take(&mut self.providers);
         for wanted in &settings.providers {
             let Some(id) = ids.iter().find(|(name, _)| *name == wanted.name).map(|(_, id)| *id) else { continue };
@@ -45,6 +46,7 @@ impl Core {
         let idle = self.active.is_none();
         if self.active.is_some_and(|active| self.by_id(active).is_none()) {
             self.active = None;
+            self.sharing.clear();
         }
         self.missed.reload(&self.settings.tests, &settings.tests);
         if settings.rules != self.settings.rules {
@@ -53,6 +55,10 @@ impl Core {
         self.marks.hurry();
         self.state.ids = ids;
         self.settings = settings;
+        // Until they are ranked anew, which may wait for netifd.
+        let members: Vec<ProviderId> = self.enabled().map(|it| it.id).collect();
+        self.sharing.retain(|(id, _)| members.contains(id));
+        self.ranking.order = ranked.iter().filter_map(|id| members.iter().position(|it| it == id)).collect();
         self.config_errors.clear();
         self.pin_warned = false;
         self.tell_suspects();

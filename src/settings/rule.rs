@@ -111,6 +111,10 @@ fn uses(sheet: &Sheet, rule: &Layer, found: &mut Findings) {
             Some((_, provider)) if !Stack(&[provider]).flag("enabled") => {
                 found.warnings.push((line, format!("{label}: use '{}': that provider is disabled", Short(name))));
             }
+            Some((_, provider)) if Stack(&[provider]).flag("cold_standby") => {
+                let text = "asleep (cold_standby) it is not known to be reliable, and not used";
+                found.warnings.push((line, format!("{label}: use '{}': {text}", Short(name))));
+            }
             Some(_) => {}
             None => {
                 let hint =
@@ -310,6 +314,9 @@ mod tests {
         }
         let disabled = "option enabled 0\nconfig rule r\nlist use lte\n";
         assert_eq!(warnings(&file(disabled)), ["7: rule 'r': use 'lte': that provider is disabled"]);
+        let asleep = "option cold_standby 1\nconfig rule r\nlist use fiber\nlist use lte\n";
+        let text = "8: rule 'r': use 'lte': asleep (cold_standby) it is not known to be reliable, and not used";
+        assert_eq!(warnings(&file(asleep)), [text]);
     }
 
     #[test]

@@ -264,3 +264,41 @@ fn a_time_that_is_over_while_nft_works_waits_for_it() {
     assert_eq!(forgotten(&world), ["a (own)", "a", "c"]);
     assert!(world.requests.len() < probes + 10, "nor does the core turn in circles");
 }
+
+#[test]
+fn who_takes_the_place_of_another_does_not_inherit_its_connections() {
+    let two = |first: usize| {
+        config(3, Drain::Keep).with(|it| {
+            let others = it.providers.split_off(1);
+            it.providers = if first == 0 { [&it.providers[..], &others[..1]].concat() } else { others };
+        })
+    };
+    let mut world = World::with_defaults(3, &[(0, 0)], 1);
+    world.start(two(0).0);
+    world.pass(secs(30));
+    world.feed(Event::Reload(Box::new(two(1).0)));
+    world.pass(secs(30));
+    assert_eq!((world.active().as_str(), world.state_of("c").as_str()), ("b", "online"));
+    assert_eq!(forgotten(&world), ["a"], "by its mark, which is no other's");
+    let mark = config(3, Drain::Keep).0.mark_of(ProviderId(1));
+    assert!(!world.kernel.rules.iter().any(|rule| rule.mark == Some(mark)));
+}
+
+#[test]
+fn without_marks_nobody_stays_on_a_line_that_traffic_has_left() {
+    let mut world = healthy(3, config(3, Drain::Keep), 1);
+    fail_over_and_back(&mut world);
+    let before = ["a", "b (own)"];
+    assert_eq!(forgotten(&world), before);
+    world.feed(Event::Reload(Box::new(Config::count(3).0)));
+    world.pass(secs(10));
+    assert_eq!(world.kernel.filter, None);
+    assert_eq!(forgotten(&world), [&before[..], &["b", "c"]].concat(), "nothing leads them there any more");
+    for settings in [config(3, Drain::Keep).0, config(3, Drain::Keep).0, config(3, Drain::Cut).0] {
+        world.feed(Event::Reload(Box::new(settings)));
+        world.pass(secs(10));
+        world.disturb(|kernel| kernel.filter = None);
+        world.pass(secs(10));
+    }
+    assert_eq!(world.forgotten_marks.len(), 4, "with marks they stay, whoever removes the table for a moment");
+}
