@@ -197,7 +197,12 @@ pub enum Stranded {
         inside: Vec<Network>,
     },
     /// Every one with this mark. Only asked for while nftables holds our table: a kernel that knows marks there knows them here.
-    Marked(Mark),
+    Marked {
+        /// The mark.
+        mark: Mark,
+        /// Whose it is, for the log.
+        provider: String,
+    },
     /// Of those with this mark the UDP ones that the router itself has begun, with one of these addresses: tunnels.
     OwnDatagrams {
         /// The mark.

@@ -247,7 +247,10 @@ fn notes(status: &Value) -> Vec<(Style, String)> {
     if text(status, "marks") == Some("on") {
         notes.push((Style::Plain, "connections are marked with their provider".to_owned()));
     }
-    rules(status, &mut notes);
+    // While connections cannot be marked nothing follows them; a warning says so.
+    if text(status, "marks") != Some("failed") {
+        rules(status, &mut notes);
+    }
     for line in suspects(status) {
         notes.push((Style::Plain, line));
     }

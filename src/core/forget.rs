@@ -124,7 +124,9 @@ impl Core {
         for provider in stale.marks {
             if !told.contains(&provider) {
                 told.push(provider);
-                out.push(Action::ForgetConnections(Stranded::Marked(self.settings.mark_of(provider))));
+                let mark = self.settings.mark_of(provider);
+                let provider = self.by_id(provider).map_or("a removed provider", |it| &it.settings.name).to_owned();
+                out.push(Action::ForgetConnections(Stranded::Marked { mark, provider }));
             }
         }
         for provider in stale.own_datagrams.into_iter().filter(|it| !told.contains(it)) {

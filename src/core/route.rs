@@ -69,7 +69,10 @@ impl Core {
         let device = incoming.map(|index| device_name(index, &snapshot.links));
         let rule =
             rules::find(&self.settings.rules, packet, device.as_deref(), local).filter(|_| from_outside.is_none());
-        let choice = rule.map_or(Choice::Default, |rule| self.follow(rule, snapshot, &mut sentences));
+        let own = snapshot.addresses.iter().any(|it| it.address == destination);
+        let before = if own { None } else { specific(snapshot, destination) };
+        let asked = !own && before.is_none();
+        let choice = rule.map_or(Choice::Default, |rule| self.follow(rule, snapshot, asked, &mut sentences));
         let expected = match choice {
             Choice::Provider(id) => {
                 question.mark = self.settings.mark_of(id).value;
@@ -84,12 +87,12 @@ impl Core {
             Choice::Default => None,
         };
         // What is more specific than a default route goes before all that failoverd decides.
-        let expected = if snapshot.addresses.iter().any(|it| it.address == destination) {
+        let expected = if own {
             sentences.push(format!("{0} is the router's own address.", ip(destination)));
             Expected::Anything
-        } else if let Some(route) = specific(snapshot, destination) {
+        } else if let Some(route) = before {
             let route = describe_route(route, &snapshot.links);
-            sentences.push(format!("A route goes before every default route: {0}.", route));
+            sentences.push(format!("A route goes before all rules and default routes: {0}.", route));
             Expected::Anything
         } else if let Some(expected) = expected {
             expected
@@ -99,8 +102,8 @@ impl Core {
         Way { question, rule: rule.map(|it| it.name.clone()), expected, sentences }
     }
 
-    /// What a rule that means the packet does with it.
-    fn follow(&self, rule: &RuleSettings, snapshot: &Snapshot, sentences: &mut Vec<String>) -> Choice {
+    /// What a rule that means the packet does with it; told only if it is `asked`, with no route before it.
+    fn follow(&self, rule: &RuleSettings, snapshot: &Snapshot, asked: bool, sentences: &mut Vec<String>) -> Choice {
         let name = &rule.name;
         if !self.settings.marks() || self.stopping || snapshot.filter.is_none() {
             sentences
@@ -109,6 +112,7 @@ impl Core {
         }
         let choice = self.choose(rule);
         sentences.push(match choice {
+            _ if !asked => format!("Rule {0} means it.", name),
             Choice::Provider(id) => {
                 let provider = self.by_id(id).map(|it| it.settings.name.as_str()).unwrap_or_default();
                 format!("Rule {0} sends it through {1}.", name, provider)
@@ -220,6 +224,11 @@ impl Core {
                 }
                 match expected {
                     Expected::Anything => format!("The kernel sends it by {0}.", by),
+                    Expected::OneOf(hops) if agrees && hops.len() > 1 => {
+                        let provider = answer.device.and_then(|device| self.provider_on(snapshot, device));
+                        let name = provider.map(|it| it.settings.name.as_str()).unwrap_or_default();
+                        format!("The kernel chooses {name}: by {by}.")
+                    }
                     _ if agrees => format!("The kernel says so too: by {0}.", by),
                     _ => {
                         format!(

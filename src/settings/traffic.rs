@@ -65,7 +65,8 @@ fn alone(provider: &Layer, found: &mut Findings) {
 fn tiers(lines: &[Line<'_>], found: &mut Findings) {
     for Line { layer, priority, shares } in lines {
         let partners = |it: &&Line<'_>| it.shares && it.priority == *priority && !std::ptr::eq(it.layer, *layer);
-        let partner = lines.iter().filter(|_| *shares).find(partners);
+        let all_partners = || lines.iter().filter(|_| *shares).filter(partners);
+        let partner = all_partners().next();
         let own = [*layer];
         let stack = Stack(&own);
         if let Some(line) = layer.line_of("weight").filter(|_| partner.is_none() && stack.number("weight") != Some(1)) {
@@ -77,6 +78,16 @@ fn tiers(lines: &[Line<'_>], found: &mut Findings) {
         {
             let text = format!("asleep it shares nothing: {} has priority {priority} too", partner.layer.label);
             found.warnings.push((line, format!("{}: cold_standby: {text}", layer.label)));
+        }
+        if let Some(partner) = partner.filter(|_| layer.line_of("priority").is_none()) {
+            let text = format!("shares traffic with {}: its place in the file is", partner.layer.label);
+            found.warnings.push((layer.line, format!("{}: {text} priority {priority}, too", layer.label)));
+        }
+        let metered = |layer: &Layer| Stack(&[layer]).flag("metered");
+        if let Some(partner) = all_partners().find(|it| metered(layer) && !metered(it.layer)) {
+            let line = layer.line_of("metered").unwrap_or(layer.line);
+            let text = format!("{}: metered: it shares traffic with {} all the time", layer.label, partner.layer.label);
+            found.warnings.push((line, text));
         }
     }
 }
@@ -181,6 +192,22 @@ mod tests {
                 "asleep in a tier",
             ),
             (format!("{A}{B}option cold_standby 1\n"), &[], "asleep behind another"),
+            (
+                format!("{A}{B}option priority 1\n"),
+                &["1: provider 'a': shares traffic with provider 'b': its place in the file is priority 1, too"],
+                "hardly meant",
+            ),
+            (format!("{A}{B}option priority 1\noption balance 0\n"), &[], "equal, but used one after the other"),
+            (
+                format!("{A}option priority 1\noption metered 1\n{B}option priority 1\n"),
+                &["4: provider 'a': metered: it shares traffic with provider 'b' all the time"],
+                "money spent unawares",
+            ),
+            (
+                format!("{A}option priority 1\noption metered 1\n{B}option priority 1\noption metered 1\n"),
+                &[],
+                "there is no cheaper one to wait behind",
+            ),
             (
                 format!("{A}option default 0\n{B}option default 0\n"),
                 &[

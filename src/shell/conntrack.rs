@@ -122,10 +122,12 @@ fn serve(tasks: Vec<Task>, answer: &Mutex<Answer>, complained: &mut bool) {
                 by_address.addresses.extend(ours(addresses));
                 by_address.inside = inside;
             }
-            Task::Forget(Stranded::Marked(mark)) => {
+            Task::Forget(Stranded::Marked { mark, provider }) => {
                 let Some(marked) = Marked::new(mark) else { continue };
                 match delete_marked(marked) {
-                    Ok(()) => log::info!("forgot the connections with mark {:#x}/{:#x}", mark.value, mark.mask),
+                    Ok(()) => {
+                        log::info!("{provider}: forgot its connections (mark {:#x}/{:#x})", mark.value, mark.mask)
+                    }
                     Err(error) => outcome = Err(error),
                 }
             }

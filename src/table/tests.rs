@@ -126,6 +126,8 @@ rules without a reliable provider, as other traffic: games
 rules through fiber: r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 and 980 more
 ";
     assert_eq!(render(&status, 80, false), expected);
+    status.marks = Some("failed".into());
+    assert!(!render(&status, 80, false).contains("rules"), "nothing follows them: a warning says so");
 }
 
 #[test]

@@ -24,7 +24,11 @@ fn forgotten(world: &World) -> Vec<String> {
         settings.providers[(0..3).find(is).unwrap()].name.clone()
     };
     let all = world.forgotten_marks.iter().map(|(_, what)| match what {
-        Stranded::Marked(mark) => name(mark.value),
+        Stranded::Marked { mark, provider } => {
+            let own = name(mark.value);
+            assert!(*provider == own || provider == "a removed provider", "the log says {provider} of {own}");
+            own
+        }
         Stranded::OwnDatagrams { mark, .. } => format!("{} (own)", name(mark.value)),
         Stranded::Addresses { .. } => unreachable!(),
     });

@@ -162,8 +162,8 @@ fn what_is_more_specific_is_the_kernels_business() {
     assert_eq!(
         sentences(&told),
         [
-            "Rule web sends it through b.",
-            "A route goes before every default route: 10.2.0.0/24 dev wan2 metric 0.",
+            "Rule web means it.",
+            "A route goes before all rules and default routes: 10.2.0.0/24 dev wan2 metric 0.",
             "The kernel sends it by wan2 via 10.2.0.1."
         ]
     );
@@ -173,6 +173,7 @@ fn what_is_more_specific_is_the_kernels_business() {
         &tcp(LAN, Ipv4Addr::new(192, 168, 7, 1), 443),
         Ok(LookupAnswer { device: Some(IfIndex(50)), gateway: None }),
     );
+    assert_eq!(sentences(&told)[0], "Rule web means it.", "and gets no word in it");
     assert_eq!(sentences(&told)[1..], ["192.168.7.1 is the router's own address.", "The kernel sends it by br-lan."]);
 
     // A line that is down leads nowhere, whatever its networks are.
@@ -235,6 +236,10 @@ fn a_shared_route_leaves_the_choice_to_the_kernel() {
         let (_, told) = ask(&world, &packet, by(&world, line));
         assert_eq!((&told["agrees"], &told["provider"]), (&json!(agrees), &json!(name)));
         assert_eq!(sentences(&told)[0], "It is shared by a, b: the kernel chooses by source and destination.");
+        if agrees {
+            let want = format!("The kernel chooses {name}: by wan{line} via {}.", gateway(line));
+            assert_eq!(sentences(&told)[1], want);
+        }
         assert_eq!(told.get("expected"), None);
     }
 }

@@ -187,6 +187,19 @@ fn rules_are_named_with_whom_they_use() {
 }
 
 #[test]
+fn rules_that_nothing_follows_are_not_named() {
+    let config = Config::count(2).with(|it| it.rules = vec![rule("voip", &["b"], Fallback::Unreachable)]);
+    let mut world = World::with_defaults(2, &[(0, 0)], 1);
+    world.faults.nft = Some("nft is not installed");
+    world.start(config.0);
+    world.pass(secs(30));
+    assert!(!said(&world, "b").contains("Rules"), "{}", said(&world, "b"));
+    world.line("wan1").silent = true;
+    world.pass(secs(20));
+    assert!(!said(&world, "b").contains("Rules"), "{}", said(&world, "b"));
+}
+
+#[test]
 fn connections_that_are_left_behind() {
     for (drain, want) in [
         (Drain::Keep, "Connections that are left on it stay there ('option drain' is keep)."),

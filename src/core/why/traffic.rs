@@ -86,6 +86,10 @@ impl Core {
                 None => {}
             }
         }
+        // While connections cannot be marked nothing follows a rule.
+        if self.marks_warning().is_some() {
+            return;
+        }
         let rules = |wanted: &dyn Fn(&RuleSettings) -> bool| {
             let rules = self.settings.rules.iter().filter(|it| it.enabled && wanted(it));
             rules.map(|it| it.name.as_str()).collect::<Vec<_>>()

@@ -198,10 +198,10 @@ fn exactly_the_connections_with_the_mark_go() {
         }
         let mut connections = Connections::default();
         for nobodys in [Mark { value: 0, mask: MASK }, Mark { value: 0, mask: 0 }, Mark { value: 1, mask: 0 }] {
-            connections.forget(Stranded::Marked(nobodys));
+            connections.forget(Stranded::Marked { mark: nobodys, provider: "a".into() });
             connections.forget(Stranded::OwnDatagrams { mark: nobodys, addresses: vec![DEAD.into(), ALIVE.into()] });
         }
-        connections.forget(Stranded::Marked(mark(2)));
+        connections.forget(Stranded::Marked { mark: mark(2), provider: "b".into() });
         let left = |table: &mut ConnectionTable| table.list().unwrap().len();
         lab::wait_for(Duration::from_secs(10), "those of the second go", || left(&mut table) < others.len()).unwrap();
         assert_eq!(left(&mut table), others.len() - 50, "and those of no mark stay");

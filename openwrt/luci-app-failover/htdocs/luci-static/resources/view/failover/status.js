@@ -297,7 +297,8 @@ return view.extend({
 		show(this.details, providers.length > 0);
 
 		this.updateRows(providers);
-		show(this.rules, status.rules?.length > 0);
+		/* While connections cannot be marked nothing follows them; a warning says so. */
+		show(this.rules, status.rules?.length > 0 && status.marks != 'failed');
 		this.ruleTable.fill((status.rules ?? []).map(({ name, provider, fallback }) =>
 			[ name, provider ?? (fallback == 'default' ? _('none of its own: goes where other traffic goes') : _('none: unreachable')) ]));
 		if (series.changed && series.boot != null) {
