@@ -177,7 +177,20 @@ struct Typed {
 
 /// Reads the command line, without the program's name. An error is a sentence for the person who typed it.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
-    typed(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string()).and_then(meaning)
+    typed(lexopt::Parser::from_args(arguments)).map_err(sentence).and_then(meaning)
+}
+
+/// What lexopt would say; it shows values by `{:?}`, which shows nothing where flash is scarce (`cross/compile`).
+fn sentence(error: lexopt::Error) -> String {
+    use lexopt::Error::{NonUnicodeValue, ParsingFailed, UnexpectedValue};
+    match error {
+        UnexpectedValue { option, value } => {
+            format!("unexpected argument for option '{option}': \"{}\"", value.display())
+        }
+        ParsingFailed { value, error } => format!("cannot parse argument \"{value}\": {error}"),
+        NonUnicodeValue(value) => format!("argument is invalid unicode: \"{}\"", value.display()),
+        error => error.to_string(),
+    }
 }
 
 fn typed(mut parser: lexopt::Parser) -> Result<Typed, lexopt::Error> {
@@ -422,7 +435,8 @@ mod tests {
             assert_eq!(parsed(line), Err(sentence.to_owned()), "{line}");
         }
         for line in ["history a -n -1", "history a -n many", "status --json=yes"] {
-            assert!(parsed(line).is_err(), "{line}");
+            let own = typed(lexopt::Parser::from_args(line.split_whitespace())).err().map(|error| error.to_string());
+            assert!(own.is_some() && parsed(line).err() == own, "{line}: as lexopt says it");
         }
     }
 

@@ -74,7 +74,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Simulate { config, trace } => simulate::run(&config, &trace).into(),
         #[cfg(not(feature = "simulate"))]
         Command::Simulate { .. } => {
-            complain("left out of this program, for its size: take trace and configuration to a PC");
+            complain("'simulate' is left out of this program, for its size: take trace and configuration to a PC");
             Exit::NotFine.into()
         }
         Command::Cleanup => crate::shell::cleanup().into(),
