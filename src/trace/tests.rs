@@ -283,12 +283,11 @@ fn a_number_that_was_another_ones_before_is_the_new_ones() {
     use crate::core::Core;
     use crate::event::{Event, Neighbour, ProviderId, State};
     let of = |name: &str| settings::parse("failover", format!("config provider {name}\n option device x\n").as_bytes());
-    let mut core = Core::new(at(0), of("a").unwrap().settings, State::default(), 7);
     let mut recorder = Recorder::new(at(0), 7, None);
     let told = Event::Received { provider: ProviderId(1), packets: None, gateway: Neighbour::Unknown };
     for name in ["a", "c", "a"] {
-        let event = Event::Reload(Box::new(of(name).unwrap().settings));
-        let actions = core.handle(at(0), event);
+        let mut core = Core::new(at(0), of(name).unwrap().settings, State::default(), 7);
+        let actions = core.handle(at(0), Event::Wakeup);
         recorder.outcome(at(0), &actions, &core);
         recorder.event(at(0), &told);
         let text = recorder.take();
