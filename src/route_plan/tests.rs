@@ -198,7 +198,7 @@ fn a_shared_slot_and_one_alone_are_one_replace_apart() {
         ),
     ] {
         let snapshot = with_main(fulfilled(&usual), main);
-        let got: Vec<_> = changes(want, &snapshot).into_iter().filter(|it| in_main(it)).collect();
+        let got: Vec<_> = changes(want, &snapshot).into_iter().filter(in_main).collect();
         assert_eq!(got, changes_wanted, "{why}");
     }
     let plan = plan(&tier, &with_main(fulfilled(&usual), &there), &State::default());
