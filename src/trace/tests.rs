@@ -285,8 +285,8 @@ fn a_number_that_was_another_ones_before_is_the_new_ones() {
     let of = |name: &str| settings::parse("failover", format!("config provider {name}\n option device x\n").as_bytes());
     let mut core = Core::new(at(0), of("a").unwrap().settings, State::default(), 7);
     let mut recorder = Recorder::new(at(0), 7, None);
-    let told = Event::Received { provider: ProviderId(1), packets: None, gateway: Neighbour::Unknown };
-    for name in ["a", "c", "a"] {
+    for (name, number) in [("a", 1), ("c", 2), ("d", 1)] {
+        let told = Event::Received { provider: ProviderId(number), packets: None, gateway: Neighbour::Unknown };
         let event = Event::Reload(Box::new(of(name).unwrap().settings));
         let actions = core.handle(at(0), event);
         recorder.outcome(at(0), &actions, &core);
