@@ -240,7 +240,7 @@ impl Core {
         let marks = self.settings.marks();
         let refuses = self.settings.rules.iter().any(|it| it.enabled && it.fallback == Fallback::Unreachable);
         let mut nowhere = if refuses { vec![NOWHERE] } else { vec![] };
-        for id in self.strict_marks() {
+        for id in self.marks_given() {
             if !nowhere.contains(&id) && !providers.iter().any(|it| it.id == id) {
                 nowhere.push(id);
             }
@@ -261,7 +261,7 @@ impl Core {
                 uplink,
                 default: provider.settings.default_route,
                 weight: provider.settings.weight,
-                carries: self.carries(provider) || self.strict_marks().any(|id| id == provider.id),
+                carries: self.carries(provider) || self.marks_given().any(|id| id == provider.id),
                 interface: provider.settings.source.is_interface(),
                 source_rule,
                 reliable: provider.is_reliable(),

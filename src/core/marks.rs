@@ -60,8 +60,8 @@ struct Content {
     devices: Vec<(ProviderId, Option<String>)>,
     /// Of each policy; `None`: none of its providers is fit.
     targets: Vec<Option<ProviderId>>,
-    /// Of those that refuse what cannot go where they say.
-    strict: Vec<ProviderId>,
+    /// Whose marks they give.
+    given: Vec<ProviderId>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -213,11 +213,12 @@ impl Core {
 
     fn marks_content(&self) -> Content {
         let device = |it: &Provider| (it.id, it.device.clone());
-        let (mut targets, mut strict) = (vec![], vec![]);
+        let (mut targets, mut given) = (vec![], vec![]);
         for policy in &self.marks.policies {
             let target = self.fit(&policy.providers).map(|it| it.id);
-            if policy.fallback == Fallback::Unreachable {
-                strict.push(target.unwrap_or(NOWHERE));
+            let mark = target.or((policy.fallback == Fallback::Unreachable).then_some(NOWHERE));
+            if let Some(id) = mark.filter(|id| !given.contains(id)) {
+                given.push(id);
             }
             targets.push(target);
         }
@@ -226,18 +227,19 @@ impl Core {
             mask: self.settings.mark_mask,
             devices: self.enabled().map(device).collect(),
             targets,
-            strict,
+            given,
         }
     }
 
-    /// Whose marks the packets get that are to be refused rather than go elsewhere. While nftables has yet to take another text, these
-    /// marks must not become as good as none: such packets would leave by the default route. Where it takes none, that is the lesser evil.
-    pub(super) fn strict_marks(&self) -> impl Iterator<Item = ProviderId> {
+    /// Whose marks the first packets of connections get by rules, as nftables has them and may have them in a moment. These marks must not
+    /// become as good as none before it has heard: such connections would leave by the default route, although another provider is meant for
+    /// them or none, and stay there. Where it takes no other text, that is the lesser evil.
+    pub(super) fn marks_given(&self) -> impl Iterator<Item = ProviderId> {
         let sent = if let Stage::Sent { content, .. } = &self.marks.stage { content.as_ref() } else { None };
         let there = self.snapshot.as_ref().is_some_and(|snapshot| snapshot.filter.is_some());
         let loaded = self.marks.loaded.as_ref().map(|it| &it.content).filter(|_| there);
         let contents = sent.into_iter().chain(loaded).filter(|_| self.marks.failure.is_none());
-        contents.flat_map(|it| &it.strict).copied()
+        contents.flat_map(|it| &it.given).copied()
     }
 
     /// Whether somebody whom a rule names may be found reliable in a moment.

@@ -8,6 +8,7 @@ use crate::kernel::{
     Mark, Metric, Network, NextHops, PROTOCOL, Route, RouteKind, RouteOptions, Rule, RulePriority, SCOPE_UNIVERSE,
     Selector, TableId,
 };
+use crate::provider::NOWHERE;
 use crate::uplink::table_of;
 
 /// Priorities of `oif` rules begin here above `base_priority`, two per provider.
@@ -31,8 +32,10 @@ pub(super) fn table_routes(wanted: &Wanted<'_>) -> Vec<Route> {
         routes.push(nowhere(RouteKind::Unreachable, table, Metric(u32::MAX)));
     }
     if wanted.marks.is_some() {
-        let tables = wanted.nowhere.iter().map(|id| table_of(wanted.base_table, *id));
-        routes.extend(tables.map(|table| nowhere(RouteKind::Unreachable, table, Metric(u32::MAX))));
+        // A provider's that is gone lead nowhere only for a moment, of which nobody need be told.
+        let kind = |id: ProviderId| if id == NOWHERE { RouteKind::Unreachable } else { RouteKind::Blackhole };
+        let word = |id: &ProviderId| nowhere(kind(*id), table_of(wanted.base_table, *id), Metric(u32::MAX));
+        routes.extend(wanted.nowhere.iter().map(word));
     }
     routes
 }

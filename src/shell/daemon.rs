@@ -202,15 +202,15 @@ impl Daemon {
                 event = self.askers.next() => self.feed(event),
                 event = self.scripts.next() => self.feed(event),
                 event = self.neighbours.next() => self.feed(event),
-                            counts = self.connections.counted() => self.counted(counts),
-                            told = self.nft.next() => match told {
+                counts = self.connections.counted() => self.counted(counts),
+                told = self.nft.next() => match told {
                     Told::Event(event) => {
                         self.kernel.look_for_nftables();
                         self.feed(event);
                     }
                     Told::Removed => self.read_and_feed(),
                 },
-                                        caught = signals.next() => match caught {
+                caught = signals.next() => match caught {
                     Caught::Stop => self.feed(Event::Stop),
                     Caught::Reload => drop(self.reload()),
                     Caught::Status => self.log_status(),

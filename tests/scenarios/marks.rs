@@ -274,47 +274,46 @@ fn leaves_by(world: &World, chain: &str) -> Option<String> {
 }
 
 #[test]
-fn what_is_to_be_refused_never_goes_another_way_meanwhile() {
-    let strict = |providers: &[&str]| {
-        Config::count(3).with(|it| it.rules = vec![rule("strict", providers, Fallback::Unreachable)])
+fn what_a_rule_means_never_goes_another_way_meanwhile() {
+    let rules = |first: &str, fallback| {
+        let rules = vec![rule("strict", &[first], fallback), rule("lenient", &[first, "b"], Fallback::Default)];
+        Config::count(3).with(|it| it.rules = rules)
     };
-    for what in ["silent", "carrier", "device", "disabled", "removed", "no longer refused", "others before"] {
-        let mut world = healthy(3, strict(&["c"]), 1);
-        assert_eq!(leaves_by(&world, "use_0").as_deref(), Some("wan2"));
-        let (mut after, mut also) = (None, "wan2");
+    let strict = |first| rules(first, Fallback::Unreachable);
+    for what in ["silent", "carrier", "device", "disabled", "removed", "no longer refused", "another"] {
+        let mut world = healthy(3, strict("c"), 1);
+        assert_eq!(["use_0", "use_1"].map(|it| leaves_by(&world, it)), [Some("wan2".into()), Some("wan2".into())]);
+        let mut after = Some("wan1");
         match what {
             "silent" => world.line("wan2").silent = true,
             "carrier" => world.disturb(|kernel| kernel.set_carrier("wan2", false)),
             "device" => world.disturb(|kernel| kernel.remove_link("wan2")),
-            "disabled" => {
-                let config = strict(&["b"]).with(|it| it.providers[2].enabled = false);
-                (after, also) = (Some("wan1"), "wan1");
-                world.feed(Event::Reload(Box::new(config.0)));
-            }
+            "disabled" => world.feed(Event::Reload(Box::new(strict("b").with(|it| it.providers[2].enabled = false).0))),
             "removed" => {
-                let config = strict(&["b"]).with(|it| drop(it.providers.remove(2)));
-                (after, also) = (Some("wan1"), "wan1");
-                world.feed(Event::Reload(Box::new(config.0)));
+                world.feed(Event::Reload(Box::new(strict("b").with(|it| drop(it.providers.remove(2))).0)));
             }
             _ => {
                 world.line("wan2").silent = true;
                 world.pass(secs(20));
-                assert_eq!(leaves_by(&world, "use_0"), None);
-                let config = match what {
-                    "others before" => strict(&["b"]),
-                    _ => strict(&["b"]).with(|it| it.rules[0].fallback = Fallback::Default),
-                };
-                (after, also) = (Some("wan1"), "wan1");
-                world.feed(Event::Reload(Box::new(config.0)));
+                assert_eq!(["use_0", "use_1"].map(|it| leaves_by(&world, it)), [None, Some("wan1".into())]);
+                let fallback = if what == "another" { Fallback::Unreachable } else { Fallback::Default };
+                world.feed(Event::Reload(Box::new(rules("b", fallback).0)));
             }
         }
+        if ["silent", "carrier", "device"].contains(&what) {
+            after = None;
+        }
         for _ in 0..3_000 {
-            let led = leaves_by(&world, "use_0");
-            assert!(led.as_deref().is_none_or(|device| device == "wan2" || device == also), "{what}: by {led:?}");
+            for (chain, others) in [("use_0", after), ("use_1", Some("wan1"))] {
+                let led = leaves_by(&world, chain);
+                let right = led.as_deref().is_none_or(|device| device == "wan2" || Some(device) == others);
+                assert!(right, "{what}: {chain} by {led:?}");
+            }
             world.pass(ms(1));
         }
         world.pass(secs(20));
         assert_eq!(leaves_by(&world, "use_0").as_deref(), after, "{what}");
+        assert_eq!(leaves_by(&world, "use_1").or(leaves_by(&world, "use_0")).as_deref(), Some("wan1"), "{what}");
         let mark = Config::count(3).0.mark_of(ProviderId(3));
         let left = world.kernel.rules.iter().any(|rule| rule.mark == Some(mark));
         assert!(!left, "{what}: its own rules have gone as well");
