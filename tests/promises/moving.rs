@@ -8,6 +8,10 @@ use lab::{Flows, LabConfig, Nat};
 use crate::connections::{fill, of_others};
 use crate::world::{BRISK, SECOND, SOON, World};
 
+const WAN_ZONE: &str = "table inet zones { chain input { type filter hook input priority 0; policy accept;
+    iifname \"wan*\" meta l4proto udp ct state new drop
+} }";
+
 const MARKED: (&str, &str) = ("inbound", "1");
 
 fn world(identical: bool, nat: Nat, more: &[(&str, &str)]) -> World {
@@ -99,6 +103,8 @@ fn a_socket_of_the_router_that_keeps_its_source_moves_there_and_back() {
         if settings.contains(&MARKED) {
             world.wait_marks();
         }
+        // As OpenWrt's wan zone: without it an answer on its way when its entry is forgotten would be taken for somebody's who comes in.
+        world.lab.router().nft(WAN_ZONE).unwrap();
         let source = world.provider(0).addresses().router;
         let stream = world.lab.router().stream_from(source, SECOND / 50).unwrap();
         for _ in 0..2 {
