@@ -8,9 +8,12 @@ use lab::{Flows, LabConfig, Nat};
 use crate::connections::{fill, of_others};
 use crate::world::{BRISK, SECOND, SOON, World};
 
-const WAN_ZONE: &str = "table inet zones { chain input { type filter hook input priority 0; policy accept;
-    iifname \"wan*\" meta l4proto udp ct state new drop
-} }";
+const WAN_ZONE: &str = "table inet zones {
+    chain input {
+        type filter hook input priority 0; policy accept;
+        iifname \"wan*\" meta l4proto udp ct state new drop
+    }
+}";
 
 const MARKED: (&str, &str) = ("inbound", "1");
 
