@@ -251,7 +251,7 @@ fn what_is_said_of_traffic_and_routes_is_written() {
     router.tick(MODAL, "sticky");
     router.modal_tab("advanced");
     router.fill(MODAL, "mtu", "1400");
-    router.select(MODAL, "quickack", "0");
+    router.tick(MODAL, "quickack");
     router.save_modal();
     router.tab("failover");
     router.tab("traffic");
@@ -260,7 +260,7 @@ fn what_is_said_of_traffic_and_routes_is_written() {
     router.browser().screenshot("settings-traffic-all");
     router.apply();
     let lte = "\toption default '0'\n\tlist static_routes '203.0.113.0/24'\n\toption sticky '1'\n\toption mtu '1400'\n\
-        \toption quickack '0'\n\toption drain '10m'\n";
+        \toption quickack '1'\n\toption drain '10m'\n";
     let settings = "\nconfig failover 'settings'\n\toption inbound '1'\n\toption drain 'cut'\n\n";
     router.wait_config(&format!("{settings}{TWO}{lte}\n"), "what was chosen, no defaults");
     router.open();
